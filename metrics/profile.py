@@ -1,0 +1,119 @@
+"""The Profile: what every layer costs on every resource, and what every transfer costs.
+
+Each row says where its figure comes from (`SOURCES`) and, where one is known, the interval in which
+the true value lies. A profile is data: made by `estimate` (models), by `measure` (this machine) or
+read from CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, fields
+from io import StringIO
+
+from heterolith.errors import InputError
+
+SOURCES = ("measured", "simulated", "fitted", "data-sheet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Cost of one layer on one resource at one operating point in one variant.
+
+    Attributes
+    ----------
+    latency_ns, latency_low_ns, latency_high_ns
+        Expected latency and the interval that holds it; the interval is 0 to infinity where the
+        model makes no such claim.
+    energy_pj
+        Dynamic energy above the platform's idle power.
+    peak_bytes
+        Weights, inputs and outputs at the variant's element width.
+    accuracy_loss
+        Loss in top-1 fraction against float32; NaN where it was not measured.
+    source
+        ``measured``, ``simulated``, ``fitted`` or ``data-sheet``.
+    """
+
+    layer: str
+    op: str
+    device: str
+    point: str
+    variant: str
+    latency_ns: int
+    energy_pj: int
+    peak_bytes: int
+    weight_bytes: int
+    source: str
+    latency_low_ns: float = 0.0
+    latency_high_ns: float = math.inf
+    accuracy_loss: float = math.nan
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise InputError(f"source {self.source!r} is not one of {', '.join(SOURCES)}")
+        if self.latency_ns < 0 or self.energy_pj < 0:
+            raise InputError(f"cost of {self.layer!r} on {self.device!r} is below zero")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCost:
+    """Cost of moving one tensor over one link, as part of a transfer ``origin`` -> ``target``."""
+
+    tensor: str
+    origin: str
+    target: str
+    link: str
+    bytes: int
+    latency_ns: int
+    energy_pj: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Costs of one network on one platform.
+
+    ``unsupported`` lists (layer, device, reason) for pairs that cannot be computed.
+    """
+
+    network: str
+    fingerprint: str
+    platform: str
+    costs: tuple[Cost, ...]
+    transfers: tuple[LinkCost, ...] = ()
+    unsupported: tuple[tuple[str, str, str], ...] = ()
+
+    def costs_of(self, layer: str) -> tuple[Cost, ...]:
+        """Return every cost of one layer."""
+        return tuple(cost for cost in self.costs if cost.layer == layer)
+
+
+def to_csv(costs: tuple[Cost, ...]) -> str:
+    """Return costs as CSV text with a header line."""
+    text = StringIO()
+    names = [column.name for column in fields(Cost)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([[getattr(cost, name) for name in names] for cost in costs])
+    return text.getvalue()
+
+
+def from_csv(text: str) -> tuple[Cost, ...]:
+    """Read costs from CSV text.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a value has the wrong type; the message names the line.
+    """
+    columns = {column.name: column.type for column in fields(Cost)}
+    converters = {"int": int, "float": float, "str": str}
+    costs = []
+    for line, row in enumerate(csv.DictReader(StringIO(text)), start=2):
+        try:
+            costs.append(Cost(**{n: converters[str(t)](row[n]) for n, t in columns.items()}))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"profile CSV, line {line}: {error}") from error
+    return tuple(costs)
