@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from io import StringIO
+from typing import Any
 
 from heterolith.errors import InputError
 
@@ -27,7 +29,8 @@ class Cost:
         Expected latency and the interval that holds it; the interval is 0 to infinity where the
         model makes no such claim.
     energy_pj
-        Dynamic energy above the platform's idle power.
+        Dynamic energy above the platform's idle power; ``None`` (an empty CSV cell) where it is not
+        known, as for layers timed on a machine without power rails.
     peak_bytes
         Weights, inputs and outputs at the variant's element width.
     accuracy_loss
@@ -42,7 +45,7 @@ class Cost:
     point: str
     variant: str
     latency_ns: int
-    energy_pj: int
+    energy_pj: int | None
     peak_bytes: int
     weight_bytes: int
     source: str
@@ -53,7 +56,7 @@ class Cost:
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise InputError(f"source {self.source!r} is not one of {', '.join(SOURCES)}")
-        if self.latency_ns < 0 or self.energy_pj < 0:
+        if self.latency_ns < 0 or (self.energy_pj or 0) < 0:
             raise InputError(f"cost of {self.layer!r} on {self.device!r} is below zero")
 
 
@@ -109,11 +112,17 @@ def from_csv(text: str) -> tuple[Cost, ...]:
         If a column is missing or a value has the wrong type; the message names the line.
     """
     columns = {column.name: column.type for column in fields(Cost)}
-    converters = {"int": int, "float": float, "str": str}
+    converters: dict[str, Callable[[str], object]] = {
+        "int": int,
+        "float": float,
+        "str": str,
+        "int | None": lambda cell: int(cell) if cell else None,
+    }
     costs = []
     for line, row in enumerate(csv.DictReader(StringIO(text)), start=2):
         try:
-            costs.append(Cost(**{n: converters[str(t)](row[n]) for n, t in columns.items()}))
+            values: dict[str, Any] = {n: converters[str(t)](row[n]) for n, t in columns.items()}
+            costs.append(Cost(**values))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"profile CSV, line {line}: {error}") from error
     return tuple(costs)

@@ -94,7 +94,11 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A feasible placement with its certificate; see the module docstring."""
+    """A feasible placement with its certificate; see the module docstring.
+
+    ``model`` is the path of the ONNX file it was made from, ``fingerprint`` the hash of the imported
+    network: a run refuses a network with another one.
+    """
 
     network: str
     fingerprint: str
@@ -105,6 +109,7 @@ class Plan:
     certificate: Certificate
     assignments: tuple[Assignment, ...]
     transfers: tuple[Transfer, ...]
+    model: str = ""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -115,6 +120,7 @@ class Plan:
             "feasible": True,
             "network": self.network,
             "fingerprint": self.fingerprint,
+            "model": self.model,
             "platform": self.platform,
             "objective": self.objective,
             "limits": dict(self.limits),
@@ -159,6 +165,7 @@ class Plan:
                 certificate=Certificate(**data["certificate"]),
                 assignments=tuple(Assignment(**row) for row in rows),
                 transfers=tuple(Transfer(**row) for row in data["transfers"]),
+                model=data["model"],
                 notes=tuple(data["notes"]),
             )
         except (KeyError, TypeError, AttributeError) as error:

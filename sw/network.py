@@ -101,6 +101,8 @@ class Network:
         constant sub-graphs.
     opset
         Version of the default ONNX operator set the model was written in.
+    path
+        File it was imported from, or ``""``.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Network:
     constants: Mapping[str, Array]
     removed: tuple[tuple[str, str], ...] = ()
     opset: int = 0
+    path: str = ""
 
     def __post_init__(self) -> None:
         known = set(self.inputs) | set(self.constants)

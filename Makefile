@@ -1,0 +1,43 @@
+# README's two commands are `make demo` and `make test`; both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS = $(shell $(BIN)/python -c "import onnx, pathlib; print(pathlib.Path(onnx.__file__).parent / 'backend/test/data/light')")
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/ready: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[verify,plot]'
+	@touch $@
+
+demo: $(VENV)/ready ## plan and run SqueezeNet on ultra96-v2+jetson-tx2, draw a Gantt picture
+	$(BIN)/heterolith plan $(MODELS)/light_squeezenet.onnx --platform ultra96-v2+jetson-tx2 \
+		--deadline 100ms --out build/demo/plan.json --gantt build/demo/gantt.png
+	$(BIN)/heterolith run build/demo/plan.json --input random:0 --check
+
+test: check ## every gate and the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/ready ## lint, types, floors, spelling: seconds
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(VENV)/ready ## format and fix what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/ready ## rewrite the tables in benchmarks/results
+	$(BIN)/python benchmarks/placement.py
+	$(BIN)/python benchmarks/accuracy.py
+
+clean: ## remove what was built
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

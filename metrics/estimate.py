@@ -1,0 +1,160 @@
+"""A Profile from models: the accelerator's cycle model, rooflines, link bandwidths.
+
+Nothing here is fitted. CPU and GPU rows are rooflines (Williams, Waterman, Patterson, CACM 2009) at
+data-sheet peaks, that is lower bounds of what silicon needs; FPGA rows come from the closed-form
+cycle model of `heterolith.hw.cycles`. Rows measured on a device replace its modelled ones.
+Energy is dynamic power at full load times busy time, a bound as far as the load is partial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from heterolith import hw
+from heterolith.boards import Device, Link, Platform
+from heterolith.errors import InputError, unknown_name
+from heterolith.metrics.profile import Cost, LinkCost, Profile
+from heterolith.metrics.work import VIEWS, moved_bytes, operations
+from heterolith.sw.network import Layer, Network
+from heterolith.sw.workers import fpga
+
+ELEMENT_BYTES = {"fpga": 1, "cpu": 4, "gpu": 4}
+"""Width of an activation in a device's DRAM: int8 codes on the FPGA, float32 elsewhere."""
+
+
+def picojoules(active_w: float, latency_ns: float) -> int:
+    """Return the dynamic energy of a busy interval (1 W x 1 ns = 1000 pJ)."""
+    return round(active_w * 1e3 * latency_ns)
+
+
+def _roofline_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
+    work, traffic = operations(network, layer), moved_bytes(network, layer)
+    if not traffic:
+        return 0
+    return math.ceil(
+        device.launch_us * 1e3 + max(work / device.fp32_gmacs, traffic / bandwidth_gbs)
+    )
+
+
+def _fpga_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
+    if layer.op in VIEWS:
+        return 0
+    cycles = fpga.layer_cycles(network, layer, hw.config(device.array), bandwidth_gbs)
+    return math.ceil(device.launch_us * 1e3 + cycles.total * 1e3 / device.mhz)
+
+
+def layer_cost(network: Network, layer: Layer, platform: Platform, device: Device) -> Cost:
+    """Return the modelled cost of one layer on one device at its nominal point."""
+    bandwidth_gbs = platform.memory_of(device.name).bandwidth_gbs
+    model = _fpga_ns if device.kind == "fpga" else _roofline_ns
+    latency_ns = model(network, layer, device, bandwidth_gbs)
+    width = ELEMENT_BYTES[device.kind]
+    return Cost(
+        layer=layer.name,
+        op=layer.op,
+        device=device.name,
+        point="nominal",
+        variant="int8" if device.kind == "fpga" else "fp32",
+        latency_ns=latency_ns,
+        energy_pj=picojoules(device.active_w, latency_ns),
+        peak_bytes=moved_bytes(network, layer, width),
+        weight_bytes=network.weight_bytes(layer, width),
+        source="data-sheet",
+    )
+
+
+def _hop(tensor: str, hop: tuple[str, str], link: Link, size: int, convert_ns: float) -> LinkCost:
+    moving_ns = size * 1e3 / link.bandwidth_mbs + convert_ns
+    return LinkCost(
+        tensor=tensor,
+        origin=hop[0],
+        target=hop[1],
+        link=link.name,
+        bytes=size,
+        latency_ns=math.ceil(link.latency_us * 1e3 + moving_ns),
+        energy_pj=picojoules(link.active_w, moving_ns),
+        source="data-sheet",
+    )
+
+
+def transfer_costs(
+    network: Network, platform: Platform, tensor: str, ends: tuple[str, str]
+) -> tuple[LinkCost, ...]:
+    """Return the cost of each hop of moving one activation between two devices.
+
+    Float32 becomes int8 codes (or back) at the FPGA's end: one byte per element travels, and the
+    hop that touches the FPGA also pays for reading and writing the tensor once in DRAM.
+    """
+    origin, target = (platform.device(name) for name in ends)
+    elements, size = network.tensors[tensor].elements, network.tensors[tensor].bytes
+    converted = "fpga" in {origin.kind, target.kind}
+    if converted:
+        size = elements
+    costs = []
+    for link in platform.route(*ends):
+        at_fpga = any(platform.device(name).kind == "fpga" for name in link.ends)
+        memory = platform.memory_of(link.ends[0])
+        convert_ns = elements * 5 / memory.bandwidth_gbs if converted and at_fpga else 0.0
+        costs.append(_hop(tensor, ends, link, size, convert_ns))
+    return tuple(costs)
+
+
+def _measured(
+    rows: Sequence[Cost], platform: Platform, network: Network
+) -> Mapping[tuple[str, str], Cost]:
+    layers = {layer.name for layer in network.layers}
+    devices = {device.name for device in platform.devices}
+    for row in rows:
+        if row.device not in devices:
+            raise unknown_name("device in the profile", row.device, devices)
+        if row.layer not in layers:
+            raise InputError(
+                f"profile row {row.layer!r} is no layer of {network.name}; profile this model again"
+            )
+    return {(row.layer, row.device): row for row in rows}
+
+
+def estimate(network: Network, platform: Platform, measured: Sequence[Cost] = ()) -> Profile:
+    """Cost every layer on every device and every transfer on every link.
+
+    Parameters
+    ----------
+    measured
+        Rows that replace modelled ones. Where a row has no energy, data-sheet power times its
+        latency stands in.
+
+    Raises
+    ------
+    InputError
+        If a measured row names a device or a layer that does not exist.
+    """
+    replaced = _measured(measured, platform, network)
+    costs, unsupported = [], []
+    for layer in network.layers:
+        for device in platform.devices:
+            reason = fpga.support(network, layer) if device.kind == "fpga" else ""
+            if reason:
+                unsupported.append((layer.name, device.name, reason))
+                continue
+            costs.append(
+                replaced.get((layer.name, device.name))
+                or layer_cost(network, layer, platform, device)
+            )
+    names = [device.name for device in platform.devices]
+    transfers = [
+        cost
+        for tensor in network.tensors
+        for origin in names
+        for target in names
+        if origin != target
+        for cost in transfer_costs(network, platform, tensor, (origin, target))
+    ]
+    return Profile(
+        network=network.name,
+        fingerprint=network.fingerprint(),
+        platform=platform.name,
+        costs=tuple(costs),
+        transfers=tuple(transfers),
+        unsupported=tuple(unsupported),
+    )

@@ -1,0 +1,208 @@
+"""Carry out a plan on live workers: one thread per device, branches in parallel.
+
+Each device takes its layers in plan order and starts one as soon as the inputs are there; tensors
+change number format (float32 <-> int8 codes) where they enter a device. Needs numpy and the standard
+library alone. Invariant: every tensor is written once, and dropped after its last reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Condition, Thread
+from time import perf_counter_ns
+from typing import Protocol
+
+import numpy as np
+
+from heterolith.errors import InputError
+from heterolith.scheduler.plan import Plan
+from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.worker import Worker
+
+
+class Codec(Protocol):
+    """Converts an activation between float32 and int8 codes."""
+
+    def encode(self, tensor: str, values: Array) -> Array:
+        """Return int8 codes of float32 values."""
+
+    def decode(self, tensor: str, codes: Array) -> Array:
+        """Return float32 values of int8 codes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened when: host time in nanoseconds since the start of the run."""
+
+    name: str
+    kind: str
+    device: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Layers and number-format conversions of one run, measured on this host."""
+
+    events: tuple[Event, ...]
+    backends: tuple[tuple[str, str], ...]
+
+    @property
+    def latency_ns(self) -> int:
+        """End of the last event."""
+        return max((event.end_ns for event in self.events), default=0)
+
+
+class _Store:
+    """Tensors by name, with the readers still to come; every access holds the condition."""
+
+    def __init__(self, readers: Mapping[str, int]) -> None:
+        self._ready = Condition()
+        self._readers = dict(readers)
+        self._values: dict[str, Array] = {}
+        self.error: BaseException | None = None
+
+    def put(self, name: str, value: Array) -> None:
+        with self._ready:
+            if self._readers.get(name):
+                self._values[name] = value
+            self._ready.notify_all()
+
+    def take(self, name: str) -> Array | None:
+        """Return a tensor once it is there, or None when the run has failed elsewhere."""
+        with self._ready:
+            self._ready.wait_for(lambda: name in self._values or self.error is not None)
+            if self.error is not None:
+                return None
+            self._readers[name] -= 1
+            if self._readers[name]:
+                return self._values[name]
+            return self._values.pop(name)
+
+    def fail(self, error: BaseException) -> None:
+        with self._ready:
+            self.error = self.error or error
+            self._ready.notify_all()
+
+
+class _Run:
+    def __init__(self, network: Network, workers: Mapping[str, Worker], codec: Codec) -> None:
+        readers = dict.fromkeys(network.outputs, 1)
+        for layer in network.layers:
+            for name in network.activations(layer):
+                readers[name] = readers.get(name, 0) + 1
+        self.network, self.workers, self.codec = network, workers, codec
+        self.store = _Store(readers)
+        self.events: list[Event] = []
+        self.begin_ns = perf_counter_ns()
+
+    def convert(self, name: str, value: Array, number_format: str, device: str) -> Array:
+        if value.dtype == number_format or value.dtype not in (np.float32, np.int8):
+            return value
+        start_ns = perf_counter_ns() - self.begin_ns
+        to_codes = number_format == "int8"
+        value = self.codec.encode(name, value) if to_codes else self.codec.decode(name, value)
+        self.record(name, "convert", device, start_ns)
+        return value
+
+    def record(self, name: str, kind: str, device: str, start_ns: int) -> None:
+        end_ns = perf_counter_ns() - self.begin_ns
+        self.events.append(
+            Event(name=name, kind=kind, device=device, start_ns=start_ns, end_ns=end_ns)
+        )
+
+    def serve(self, device: str, layers: list[Layer]) -> None:
+        worker = self.workers[device]
+        try:
+            for layer in layers:
+                inputs = {}
+                for name in self.network.activations(layer):
+                    value = self.store.take(name)
+                    if value is None:
+                        return
+                    inputs[name] = self.convert(name, value, worker.number_format, device)
+                start_ns = perf_counter_ns() - self.begin_ns
+                outputs = worker.run(layer, inputs)
+                self.record(layer.name, "layer", device, start_ns)
+                for name, value in zip(layer.outputs, outputs, strict=True):
+                    self.store.put(name, value)
+        except BaseException as error:  # handed to the caller's thread
+            self.store.fail(error)
+
+
+def _queues(plan: Plan, network: Network) -> dict[str, list[Layer]]:
+    place = {row.layer: row.device for row in plan.assignments}
+    queues: dict[str, list[Layer]] = {}
+    for layer in network.layers:
+        if layer.name not in place:
+            raise InputError(f"the plan does not place layer {layer.name!r}; plan this model again")
+        queues.setdefault(place[layer.name], []).append(layer)
+    return queues
+
+
+def dispatch(
+    plan: Plan,
+    network: Network,
+    workers: Mapping[str, Worker],
+    codec: Codec,
+    inputs: Mapping[str, Array],
+) -> tuple[dict[str, Array], Trace]:
+    """Run a plan once.
+
+    Parameters
+    ----------
+    workers
+        Device name -> worker, for every device the plan uses.
+    codec
+        Knows scale and zero point of every tensor that crosses to or from an int8 device.
+    inputs
+        Network inputs by name, float32.
+
+    Returns
+    -------
+    outputs, trace
+        Network outputs in float32 by name, and what ran when.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another network or a device has no worker.
+    """
+    if plan.fingerprint != network.fingerprint():
+        raise InputError(
+            f"the plan was made for network {plan.fingerprint}, this one is "
+            f"{network.fingerprint()}; plan this model again"
+        )
+    queues = _queues(plan, network)
+    missing = [device for device in queues if device not in workers]
+    if missing:
+        raise InputError(f"the plan uses device {missing[0]!r}, which has no worker here")
+    for device, layers in queues.items():
+        for layer in layers:
+            workers[device].load(network, layer)
+    run = _Run(network, workers, codec)
+    for name, value in inputs.items():
+        run.store.put(name, value)
+    threads = [
+        Thread(target=run.serve, args=item, name=f"heterolith-{item[0]}", daemon=True)
+        for item in queues.items()
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        run.store.fail(KeyboardInterrupt())
+        raise
+    if run.store.error is not None:
+        raise run.store.error
+    outputs = {}
+    for name in network.outputs:
+        value = run.store.take(name)
+        assert value is not None
+        outputs[name] = run.convert(name, value, "float32", "home")
+    backends = tuple((device, workers[device].backend) for device in queues)
+    return outputs, Trace(events=tuple(run.events), backends=backends)

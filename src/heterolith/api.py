@@ -1,0 +1,276 @@
+"""The main job from Python: `load`, `platform`, `plan`, `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heterolith import boards, hw, metrics, scheduler, sw, units
+from heterolith.boards import Platform
+from heterolith.errors import InfeasibleError, InputError
+from heterolith.metrics import Cost
+from heterolith.scheduler import Limits, Plan, Request, Trace
+from heterolith.sw import Array, Network, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """Distance of a run's outputs from float32 ONNX Runtime on the unchanged model.
+
+    ``max_rel_error`` is the largest absolute error over the largest reference magnitude.
+    """
+
+    max_abs_error: float
+    max_rel_error: float
+    top1_agrees: bool
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """Outputs in float32 by name, what ran when on this host, and how it was computed."""
+
+    outputs: Mapping[str, Array]
+    trace: Trace
+    plan: Plan
+    calibration: str
+    deviation: Deviation | None = None
+
+    @property
+    def devices_used(self) -> tuple[str, ...]:
+        """Devices of the plan in order of first use."""
+        return tuple(dict.fromkeys(row.device for row in self.plan.assignments))
+
+    @property
+    def kinds_used(self) -> tuple[str, ...]:
+        """Kinds of these devices: ``fpga``, ``cpu``, ``gpu``."""
+        target = boards.load(self.plan.platform)
+        return tuple(dict.fromkeys(target.device(name).kind for name in self.devices_used))
+
+
+def load(path: Path | str, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+    """Import an ONNX file.
+
+    Parameters
+    ----------
+    shapes
+        Static shape per input, needed where the file leaves dimensions open.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, dynamic in shape or uses what no device knows.
+    """
+    return replace(sw.load_onnx(path, shapes), path=str(Path(path).resolve()))
+
+
+def platform(name: str) -> Platform:
+    """Return a board or several joined, e.g. ``"ultra96-v2+jetson-tx2"``."""
+    return boards.load(name)
+
+
+def plan(
+    network: Network,
+    platform: Platform | str,
+    *,
+    objective: str = "energy",
+    profile: Sequence[Cost] = (),
+    time_limit_s: float = 60.0,
+    preset: str = "balanced",
+    **limits: str,
+) -> Plan:
+    """Place every layer at the least objective under the limits, with a certificate.
+
+    Parameters
+    ----------
+    objective
+        ``energy``, ``latency``, ``power`` or ``scalenet``.
+    profile
+        Measured rows (`heterolith.metrics.measure`) that replace modelled costs.
+    **limits
+        ``deadline="33ms"``, ``power="4W"`` (average), ``peak_power="9W"``, ``memory="512MiB"``.
+
+    Raises
+    ------
+    InputError
+        If a quantity has no unit or a name is unknown.
+    InfeasibleError
+        If no plan meets the limits; the message names the binding one and the nearest value.
+    """
+    target = boards.load(platform) if isinstance(platform, str) else platform
+    request = Request(objective=objective, limits=parse_limits(**limits), preset=preset)
+    costs = metrics.estimate(network, target, profile)
+    notes: tuple[str, ...] = ()
+    if objective == "power" and request.limits.deadline_ns is None:
+        least = scheduler.make_plan(
+            network, costs, target, replace(request, objective="energy"), time_limit_s
+        )
+        window_ns = least.metrics.latency_ns
+        request = replace(request, limits=replace(request.limits, deadline_ns=window_ns))
+        notes = (
+            f"no deadline given: average power is over {window_ns / 1e6:.3f} ms, the latency of "
+            "the plan of least energy",
+        )
+    made = scheduler.make_plan(network, costs, target, request, time_limit_s)
+    return replace(made, notes=(*made.notes, *notes))
+
+
+def parse_limits(**limits: str) -> Limits:
+    """Turn quantities with units into `Limits`; raises `InputError` for an unknown name or unit."""
+    fields: dict[str, Any] = {
+        "deadline": ("deadline_ns", units.time_ns),
+        "power": ("average_power_mw", units.power_mw),
+        "peak_power": ("peak_power_mw", units.power_mw),
+        "memory": ("memory_bytes", units.memory_bytes),
+    }
+    values = {}
+    for name, text in limits.items():
+        if name not in fields:
+            raise InputError(f"unknown limit {name!r}; known: {', '.join(fields)}")
+        field, parse = fields[name]
+        values[field] = parse(text, name.replace("_", " "))
+    return Limits(**values)
+
+
+def make_inputs(network: Network, inputs: str | Array | Mapping[str, Array]) -> dict[str, Array]:
+    """Return network inputs by name, checked against shapes and dtypes.
+
+    Parameters
+    ----------
+    inputs
+        ``"random:SEED"`` (standard normal), one array for a network with one input, or arrays by
+        name.
+
+    Raises
+    ------
+    InputError
+        If a name, shape or dtype is not the network's.
+    """
+    if isinstance(inputs, str):
+        values = _random_inputs(network, inputs)
+    elif isinstance(inputs, Mapping):
+        values = dict(inputs)
+    elif len(network.inputs) == 1:
+        values = {network.inputs[0]: inputs}
+    else:
+        raise InputError(
+            f"{network.name} has {len(network.inputs)} inputs ({', '.join(network.inputs)}); "
+            "give arrays by name"
+        )
+    sw.check_inputs(network, values)
+    return values
+
+
+def _random_inputs(network: Network, text: str) -> dict[str, Array]:
+    kind, _, seed = text.partition(":")
+    if kind != "random" or not seed.isdecimal():
+        raise InputError(
+            f"input {text!r} is neither an .npy/.npz file nor random:SEED, e.g. random:0"
+        )
+    rng = np.random.default_rng(int(seed))
+    return {
+        name: rng.standard_normal(network.tensors[name].shape).astype(network.tensors[name].dtype)
+        for name in network.inputs
+    }
+
+
+def run(
+    plan: Plan,
+    network: Network,
+    inputs: str | Array | Mapping[str, Array],
+    *,
+    calibration: Sequence[Mapping[str, Array]] | None = None,
+    threads: int | None = None,
+    check: bool = False,
+) -> RunResult:
+    """Run a plan on this machine: numpy for CPUs, the golden model for the FPGA, ONNX Runtime as GPU.
+
+    Parameters
+    ----------
+    calibration
+        Representative inputs for the int8 layers; without them synthetic ones are used and the
+        result says so.
+    check
+        Compare with float32 ONNX Runtime on the unchanged model (extra ``verify``).
+
+    Raises
+    ------
+    InputError
+        If the inputs do not fit the network or the plan was made for another one.
+    """
+    values = make_inputs(network, inputs)
+    target = boards.load(plan.platform)
+    quantized = sw.quantize(network, calibration)
+    workers = _workers(plan, target, quantized, threads)
+    try:
+        outputs, trace = scheduler.dispatch(plan, network, workers, quantized, values)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    uses_int8 = any(worker.number_format == "int8" for worker in workers.values())
+    return RunResult(
+        outputs=outputs,
+        trace=trace,
+        plan=plan,
+        calibration=quantized.calibration if uses_int8 else "none: no int8 layer",
+        deviation=compare(network, values, outputs) if check else None,
+    )
+
+
+def _workers(
+    plan: Plan, target: Platform, quantized: sw.QuantizedNetwork, threads: int | None
+) -> dict[str, Worker]:
+    workers: dict[str, Worker] = {}
+    for name in dict.fromkeys(row.device for row in plan.assignments):
+        device = target.device(name)
+        if device.kind == "fpga":
+            workers[name] = sw.FpgaWorker(quantized, hw.config(device.array))
+        elif device.kind == "gpu":
+            workers[name] = sw.GpuWorker(threads)
+        else:
+            workers[name] = sw.CpuWorker(threads)
+    return workers
+
+
+def compare(
+    network: Network, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
+) -> Deviation:
+    """Compare outputs with ONNX Runtime's float32 result on the model file of the network.
+
+    Raises
+    ------
+    InputError
+        If the network was not read from a file.
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+    reference, version = sw.reference_outputs(network, inputs)
+    worst_abs, worst_rel, top1_agrees = 0.0, 0.0, True
+    for name, expected in reference.items():
+        got = outputs[name].astype(np.float64)
+        error = float(np.max(np.abs(got - expected), initial=0.0))
+        worst_abs = max(worst_abs, error)
+        scale = float(np.max(np.abs(expected), initial=0.0))
+        worst_rel = max(worst_rel, error / scale if scale else error)
+        top1_agrees &= bool(np.argmax(got) == np.argmax(expected))
+    return Deviation(
+        max_abs_error=worst_abs, max_rel_error=worst_rel, top1_agrees=top1_agrees, reference=version
+    )
+
+
+__all__ = [
+    "Deviation",
+    "InfeasibleError",
+    "RunResult",
+    "compare",
+    "load",
+    "make_inputs",
+    "parse_limits",
+    "plan",
+    "platform",
+    "run",
+]

@@ -1,0 +1,45 @@
+"""Floor 5: the command line. Exit codes: 0 ok, 1 wrong input, 2 infeasible, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from heterolith.cli.app import app
+from heterolith.cli.render import complain
+from heterolith.errors import HeterolithError, InfeasibleError
+
+UsageError, CommandLineError = typer.BadParameter.__mro__[1:3]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every refusal is one line on standard error."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="heterolith",
+            standalone_mode=False,
+        )
+    except InfeasibleError as error:
+        complain("infeasible", str(error))
+        return 2
+    except HeterolithError as error:
+        complain("error", str(error))
+        return 1
+    except CommandLineError as error:
+        complain("error", error.format_message())  # type: ignore[attr-defined]
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted", "nothing was written that is not complete")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return int(code or 0)
+
+
+__all__ = ["main"]

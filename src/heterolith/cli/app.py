@@ -1,0 +1,116 @@
+"""The commands, and those that only show: boards, inspect."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+import heterolith
+from heterolith import boards
+from heterolith.cli import render
+from heterolith.cli.options import AsJson, Model, Shape, load_network
+from heterolith.cli.plan import make_plan
+from heterolith.cli.profile import profile
+from heterolith.cli.run import run
+from heterolith.sw.workers import fpga
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Place the layers of an ONNX network on FPGA, CPU and GPU under deadline, power and "
+    "memory; prove how good the plan is; run it.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"heterolith {heterolith.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("plan")(make_plan)
+app.command("run")(run)
+app.command("profile")(profile)
+
+
+@app.command("boards")
+def show_boards(
+    name: Annotated[str, typer.Argument(help="one board, or several joined by +")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the boards, or show one with every figure and its source."""
+    if name:
+        platform = boards.load(name)
+        if as_json:
+            extra = {"idle_w": platform.idle_w, "operating_points": platform.n_operating_points}
+            render.print_json({**asdict(platform), **extra})
+        else:
+            render.show_platform(platform)
+        return
+    platforms = [boards.load(known) for known in boards.names()]
+    rows = [
+        {
+            "name": platform.name,
+            "devices": [device.kind for device in platform.devices],
+            "idle_w": round(platform.idle_w, 3),
+            "operating_points": platform.n_operating_points,
+            "description": "; ".join(device.description for device in platform.devices),
+        }
+        for platform in platforms
+    ]
+    if as_json:
+        render.print_json(rows)
+        return
+    columns = ("name", "devices", ">idle W", ">operating points", "what")
+    cells = (
+        (r["name"], "+".join(r["devices"]), r["idle_w"], r["operating_points"], r["description"])
+        for r in rows
+    )
+    render.console().print(render.table("", columns, cells))
+
+
+@app.command()
+def inspect(model: Model, shape: Shape = None, as_json: AsJson = False) -> None:
+    """Show the layers of a network after import and fusion."""
+    network = load_network(model, shape)
+    support = {layer.name: fpga.support(network, layer) for layer in network.layers}
+    if not as_json:
+        render.show_network(network, support)
+        return
+    render.print_json(
+        {
+            "network": network.name,
+            "opset": network.opset,
+            "fingerprint": network.fingerprint(),
+            "inputs": {name: list(network.tensors[name].shape) for name in network.inputs},
+            "outputs": {name: list(network.tensors[name].shape) for name in network.outputs},
+            "macs": sum(layer.macs for layer in network.layers),
+            "parameters": sum(int(value.size) for value in network.constants.values()),
+            "layers": [
+                {
+                    "name": layer.name,
+                    "op": layer.op,
+                    "shape": list(network.tensors[layer.outputs[0]].shape),
+                    "macs": layer.macs,
+                    "parameters": network.parameters(layer),
+                    "nodes": list(layer.nodes),
+                    "fpga": support[layer.name] or "yes",
+                }
+                for layer in network.layers
+            ],
+            "removed": [{"node": node, "reason": reason} for node, reason in network.removed],
+        }
+    )

@@ -1,0 +1,116 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from heterolith import api, metrics, units
+from heterolith.cli.files import read_text
+from heterolith.errors import InputError
+from heterolith.metrics import Cost
+from heterolith.scheduler import Plan
+from heterolith.sw import Network
+
+
+class Objective(str, Enum):
+    """What a plan makes least."""
+
+    energy = "energy"
+    latency = "latency"
+    power = "power"
+    scalenet = "scalenet"
+
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="ONNX network")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+Shape = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer on 3.10 reads Optional
+    typer.Option("--shape", help="static shape of an input, e.g. data=1x3x224x224; may repeat"),
+]
+PlatformName = Annotated[
+    str, typer.Option("--platform", help="board, or boards joined by +, see: heterolith boards")
+]
+Deadline = Annotated[str, typer.Option(help="latency bound with unit, e.g. 33ms")]
+Power = Annotated[str, typer.Option(help="average power bound, idle included, e.g. 4W")]
+PeakPower = Annotated[str, typer.Option(help="peak power bound, e.g. 9W")]
+Memory = Annotated[str, typer.Option(help="bound for each memory, e.g. 512MiB")]
+ProfileFiles = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--profile", help="measured rows (heterolith profile) that replace modelled ones"),
+]
+ObjectiveName = Annotated[Objective, typer.Option(help="what the plan makes least")]
+TimeLimit = Annotated[str, typer.Option(help="bound on solving time, e.g. 10s")]
+Threads = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="threads of each CPU worker; default: all cores"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a command line asks of a plan; empty text means no limit."""
+
+    platform: str
+    deadline: str = ""
+    power: str = ""
+    peak_power: str = ""
+    memory: str = ""
+    objective: str = "energy"
+    profile: Sequence[Path] = ()
+    time_limit: str = "60s"
+
+    def plan(self, network: Network) -> Plan:
+        """Return the plan; raises as `heterolith.api.plan` does."""
+        limits = {
+            name: text
+            for name in ("deadline", "power", "peak_power", "memory")
+            if (text := getattr(self, name))
+        }
+        return api.plan(
+            network,
+            self.platform,
+            objective=self.objective,
+            profile=measured_rows(self.profile),
+            time_limit_s=units.time_ns(self.time_limit, "time limit") / 1e9,
+            **limits,
+        )
+
+
+def measured_rows(paths: Sequence[Path]) -> tuple[Cost, ...]:
+    """Read measured rows from profile files; raises `InputError` naming file and line."""
+    rows: list[Cost] = []
+    for path in paths:
+        try:
+            rows += metrics.from_csv(read_text(path))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    return tuple(rows)
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Turn ``name=1x3x224x224`` into a shape per input; raises `InputError` otherwise."""
+    shapes = {}
+    for text in texts:
+        name, equals, dims = text.rpartition("=")
+        parts = dims.lower().split("x")
+        if not (equals and name and all(part.isdecimal() and int(part) > 0 for part in parts)):
+            raise InputError(f"shape {text!r} is not NAME=AxBxC, e.g. data=1x3x224x224")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
+
+
+def load_network(model: Path, shapes: Sequence[str] | None) -> Network:
+    """Import the model of a command line."""
+    return api.load(model, parse_shapes(shapes or ()))
+
+
+def json_bytes(plan: Plan) -> bytes:
+    """Return a plan as the bytes of its file."""
+    return (json.dumps(plan.to_json(), indent=1) + "\n").encode()
