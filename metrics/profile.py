@@ -8,13 +8,14 @@ read from CSV.
 from __future__ import annotations
 
 import csv
+import fnmatch
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from io import StringIO
 from typing import Any
 
-from heterolith.errors import InputError
+from heterolith.errors import InputError, unknown_name
 
 SOURCES = ("measured", "simulated", "fitted", "data-sheet")
 
@@ -91,6 +92,37 @@ class Profile:
     def costs_of(self, layer: str) -> tuple[Cost, ...]:
         """Return every cost of one layer."""
         return tuple(cost for cost in self.costs if cost.layer == layer)
+
+
+def pin(profile: Profile, pins: Mapping[str, str]) -> Profile:
+    """Return a profile in which some layers can only go to the device they are pinned to.
+
+    Parameters
+    ----------
+    pins
+        Layer name or shell pattern -> device name; the first pattern that matches counts.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no layer, or the device cannot compute a layer it gets.
+    """
+    layers = tuple(dict.fromkeys(cost.layer for cost in profile.costs))
+    place: dict[str, str] = {}
+    for pattern, device in pins.items():
+        matched = fnmatch.filter(layers, pattern)
+        if not matched:
+            raise unknown_name("layer to pin", pattern, layers)
+        for layer in matched:
+            place.setdefault(layer, device)
+    possible = {(cost.layer, cost.device) for cost in profile.costs}
+    reasons = {(layer, device): why for layer, device, why in profile.unsupported}
+    for layer, device in place.items():
+        if (layer, device) not in possible:
+            why = reasons.get((layer, device), f"{profile.platform} has no such device")
+            raise InputError(f"layer {layer!r} cannot be pinned to {device!r}: {why}")
+    kept = tuple(c for c in profile.costs if place.get(c.layer, c.device) == c.device)
+    return replace(profile, costs=kept)
 
 
 def to_csv(costs: tuple[Cost, ...]) -> str:

@@ -1,8 +1,9 @@
 """SCALENet's numerical cost: several domain objectives weighed into one number.
 
 Shea and Mohsenin (JETC 2019, 10.1145/3358699) allocate a task to a resource by a numerical cost
-over domain objectives; their formula is not public. This is a reconstruction: each objective is normalised by its range over the choices, summed over the network,
-so that the costs of layers and transfers add up to a figure of the whole plan.
+over domain objectives; their formula is not public. This is a reconstruction: each objective is
+normalised by its range over the choices, summed over the network, so that the costs of layers and
+transfers add up to a figure of the whole plan.
 """
 
 from __future__ import annotations

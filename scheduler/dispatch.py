@@ -1,8 +1,8 @@
 """Carry out a plan on live workers: one thread per device, branches in parallel.
 
 Each device takes its layers in plan order and starts one as soon as the inputs are there; tensors
-change number format (float32 <-> int8 codes) where they enter a device. Needs numpy and the standard
-library alone. Invariant: every tensor is written once, and dropped after its last reader.
+change number format (float32 <-> int8 codes) where they enter a device. Needs numpy and the
+standard library alone. Invariant: every tensor is written once, and dropped after its last reader.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class _Store:
 
 
 class _Run:
-    def __init__(self, network: Network, workers: Mapping[str, Worker], codec: Codec) -> None:
+    def __init__(
+        self, network: Network, workers: Mapping[str, Worker], codec: Codec | None
+    ) -> None:
         readers = dict.fromkeys(network.outputs, 1)
         for layer in network.layers:
             for name in network.activations(layer):
@@ -99,7 +101,8 @@ class _Run:
         self.begin_ns = perf_counter_ns()
 
     def convert(self, name: str, value: Array, number_format: str, device: str) -> Array:
-        if value.dtype == number_format or value.dtype not in (np.float32, np.int8):
+        formats = (np.float32, np.int8)
+        if value.dtype == number_format or value.dtype not in formats or self.codec is None:
             return value
         start_ns = perf_counter_ns() - self.begin_ns
         to_codes = number_format == "int8"
@@ -146,7 +149,7 @@ def dispatch(
     plan: Plan,
     network: Network,
     workers: Mapping[str, Worker],
-    codec: Codec,
+    codec: Codec | None,
     inputs: Mapping[str, Array],
 ) -> tuple[dict[str, Array], Trace]:
     """Run a plan once.
@@ -156,7 +159,8 @@ def dispatch(
     workers
         Device name -> worker, for every device the plan uses.
     codec
-        Knows scale and zero point of every tensor that crosses to or from an int8 device.
+        Knows scale and zero point of every tensor that crosses to or from an int8 device; may be
+        ``None`` if there is no such device.
     inputs
         Network inputs by name, float32.
 

@@ -96,8 +96,8 @@ class Metrics:
 class Plan:
     """A feasible placement with its certificate; see the module docstring.
 
-    ``model`` is the path of the ONNX file it was made from, ``fingerprint`` the hash of the imported
-    network: a run refuses a network with another one.
+    ``model`` is the path of the ONNX file it was made from, ``fingerprint`` the hash of the
+    imported network: a run refuses a network with another one.
     """
 
     network: str

@@ -1,20 +1,20 @@
 """The placement problem: which device computes which layer, under hard limits.
 
 All quantities are integers: time in nanoseconds, power in milliwatts, energy in picojoules
-(1 mW x 1 ns = 1 pJ), memory in bytes. A problem holds no network and no platform, only their costs, so that every
-solver and the checker work on the same plain numbers.
+(1 mW x 1 ns = 1 pJ), memory in bytes. A problem holds no network and no platform, only their
+costs, so that every solver and the checker work on the same plain numbers.
 
 Execution model. Tasks are dispatched in problem order, which is topological. A device serves its
-tasks, and a link its transfers, in dispatch order, one at a time and never preempted. To start task
-k on device d: each distinct input tensor, in input order, that is not yet at d is sent from the
-device that produced it over ``routes[origin, d]``, hop after hop (a hop starts when the previous hop
-has ended and the link is free); it is then at d for later tasks too. The task starts when d is free
-and all inputs are at d. After the last task every network output is sent to ``home`` likewise.
-The latency is the end of the last task or output transfer. Independent branches on different
-devices overlap.
+tasks, and a link its transfers, in dispatch order, one at a time and never preempted. To start
+task k on device d: each distinct input tensor, in input order, that is not yet at d is sent from
+the device that produced it over ``routes[origin, d]``, hop after hop (a hop starts when the
+previous hop has ended and the link is free); it is then at d for later tasks too. The task starts
+when d is free and all inputs are at d. After the last task every network output is sent to
+``home`` likewise. The latency is the end of the last task or output transfer. Independent branches
+on different devices overlap.
 
-Energy over the window is ``idle_mw * window + sum of task and transfer energies``; the window is the
-deadline if there is one, else the latency.
+Energy over the window is ``idle_mw * window + sum of task and transfer energies``; the window is
+the deadline if there is one, else the latency.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A `Layer` is one ONNX operator (canonical form of the newest opset) with what wa
 residual addition and an activation. Constants (weights, biases, shapes) are named like activations
 and live in ``Network.constants``; a layer's inputs keep the operator's ONNX order.
 
-Invariants, checked by `Network.__post_init__`: every input of a layer is a network input, a constant
-or an output of an earlier layer; every tensor has one producer and a static shape.
+Invariants, checked by `Network.__post_init__`: every input of a layer is a network input, a
+constant or an output of an earlier layer; every tensor has one producer and a static shape.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from heterolith.boards import Platform
 from heterolith.errors import InfeasibleError, InputError
 from heterolith.metrics import Cost
 from heterolith.scheduler import Limits, Plan, Request, Trace
-from heterolith.sw import Array, Network, Worker
+from heterolith.sw import Array, CpuWorker, Network, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class RunResult:
     @property
     def devices_used(self) -> tuple[str, ...]:
         """Devices of the plan in order of first use."""
-        return tuple(dict.fromkeys(row.device for row in self.plan.assignments))
+        return devices_used(self.plan)
 
     @property
     def kinds_used(self) -> tuple[str, ...]:
@@ -79,8 +79,8 @@ def plan(
     *,
     objective: str = "energy",
     profile: Sequence[Cost] = (),
+    pins: Mapping[str, str] | None = None,
     time_limit_s: float = 60.0,
-    preset: str = "balanced",
     **limits: str,
 ) -> Plan:
     """Place every layer at the least objective under the limits, with a certificate.
@@ -91,6 +91,8 @@ def plan(
         ``energy``, ``latency``, ``power`` or ``scalenet``.
     profile
         Measured rows (`heterolith.metrics.measure`) that replace modelled costs.
+    pins
+        Layer name or shell pattern (``conv*``) -> device name: these layers go nowhere else.
     **limits
         ``deadline="33ms"``, ``power="4W"`` (average), ``peak_power="9W"``, ``memory="512MiB"``.
 
@@ -102,8 +104,8 @@ def plan(
         If no plan meets the limits; the message names the binding one and the nearest value.
     """
     target = boards.load(platform) if isinstance(platform, str) else platform
-    request = Request(objective=objective, limits=parse_limits(**limits), preset=preset)
-    costs = metrics.estimate(network, target, profile)
+    request = Request(objective=objective, limits=parse_limits(**limits))
+    costs = metrics.pin(metrics.estimate(network, target, profile), pins or {})
     notes: tuple[str, ...] = ()
     if objective == "power" and request.limits.deadline_ns is None:
         least = scheduler.make_plan(
@@ -178,6 +180,63 @@ def _random_inputs(network: Network, text: str) -> dict[str, Array]:
     }
 
 
+class Runner:
+    """A plan made ready to run many times on this machine; a context manager.
+
+    CPU layers run in numpy, FPGA layers on the accelerator's golden model, GPU layers in ONNX
+    Runtime.
+
+    Parameters
+    ----------
+    calibration
+        Representative inputs for the int8 layers; without them synthetic ones are used and
+        ``calibration`` says so.
+    threads
+        Threads of each CPU worker. Default is all cores.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        network: Network,
+        *,
+        calibration: Sequence[Mapping[str, Array]] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.plan, self.network = plan, network
+        target = boards.load(plan.platform)
+        kinds = {name: target.device(name).kind for name in devices_used(plan)}
+        self._quantized = sw.quantize(network, calibration) if "fpga" in kinds.values() else None
+        self._workers: dict[str, Worker] = {}
+        for name, kind in kinds.items():
+            if self._quantized is not None and kind == "fpga":
+                array = hw.config(target.device(name).array)
+                self._workers[name] = sw.FpgaWorker(self._quantized, array)
+            else:
+                self._workers[name] = sw.GpuWorker(threads) if kind == "gpu" else CpuWorker(threads)
+
+    @property
+    def calibration(self) -> str:
+        """Where the int8 ranges come from."""
+        return self._quantized.calibration if self._quantized else "none: no int8 layer"
+
+    def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Trace]:
+        """Run once; raises as `heterolith.scheduler.dispatch` does."""
+        return scheduler.dispatch(self.plan, self.network, self._workers, self._quantized, inputs)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+
+def devices_used(plan: Plan) -> tuple[str, ...]:
+    """Return the devices of a plan in order of first use."""
+    return tuple(dict.fromkeys(row.device for row in plan.assignments))
+
+
 def run(
     plan: Plan,
     network: Network,
@@ -187,13 +246,14 @@ def run(
     threads: int | None = None,
     check: bool = False,
 ) -> RunResult:
-    """Run a plan on this machine: numpy for CPUs, the golden model for the FPGA, ONNX Runtime as GPU.
+    """Run a plan once on this machine (`Runner` runs it many times).
 
     Parameters
     ----------
-    calibration
-        Representative inputs for the int8 layers; without them synthetic ones are used and the
-        result says so.
+    inputs
+        As for `make_inputs`.
+    calibration, threads
+        As for `Runner`.
     check
         Compare with float32 ONNX Runtime on the unchanged model (extra ``verify``).
 
@@ -203,37 +263,16 @@ def run(
         If the inputs do not fit the network or the plan was made for another one.
     """
     values = make_inputs(network, inputs)
-    target = boards.load(plan.platform)
-    quantized = sw.quantize(network, calibration)
-    workers = _workers(plan, target, quantized, threads)
-    try:
-        outputs, trace = scheduler.dispatch(plan, network, workers, quantized, values)
-    finally:
-        for worker in workers.values():
-            worker.close()
-    uses_int8 = any(worker.number_format == "int8" for worker in workers.values())
+    with Runner(plan, network, calibration=calibration, threads=threads) as runner:
+        outputs, trace = runner.run(values)
+        calibration_source = runner.calibration
     return RunResult(
         outputs=outputs,
         trace=trace,
         plan=plan,
-        calibration=quantized.calibration if uses_int8 else "none: no int8 layer",
+        calibration=calibration_source,
         deviation=compare(network, values, outputs) if check else None,
     )
-
-
-def _workers(
-    plan: Plan, target: Platform, quantized: sw.QuantizedNetwork, threads: int | None
-) -> dict[str, Worker]:
-    workers: dict[str, Worker] = {}
-    for name in dict.fromkeys(row.device for row in plan.assignments):
-        device = target.device(name)
-        if device.kind == "fpga":
-            workers[name] = sw.FpgaWorker(quantized, hw.config(device.array))
-        elif device.kind == "gpu":
-            workers[name] = sw.GpuWorker(threads)
-        else:
-            workers[name] = sw.CpuWorker(threads)
-    return workers
 
 
 def compare(
@@ -266,7 +305,9 @@ __all__ = [
     "Deviation",
     "InfeasibleError",
     "RunResult",
+    "Runner",
     "compare",
+    "devices_used",
     "load",
     "make_inputs",
     "parse_limits",

@@ -46,6 +46,10 @@ ProfileFiles = Annotated[
     typer.Option("--profile", help="measured rows (heterolith profile) that replace modelled ones"),
 ]
 ObjectiveName = Annotated[Objective, typer.Option(help="what the plan makes least")]
+Pins = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--pin", help="LAYER=DEVICE, LAYER may be a pattern like conv*; may repeat"),
+]
 TimeLimit = Annotated[str, typer.Option(help="bound on solving time, e.g. 10s")]
 Threads = Annotated[
     Optional[int],  # noqa: UP045
@@ -64,6 +68,7 @@ class Ask:
     memory: str = ""
     objective: str = "energy"
     profile: Sequence[Path] = ()
+    pin: Sequence[str] = ()
     time_limit: str = "60s"
 
     def plan(self, network: Network) -> Plan:
@@ -78,6 +83,7 @@ class Ask:
             self.platform,
             objective=self.objective,
             profile=measured_rows(self.profile),
+            pins=parse_pins(self.pin),
             time_limit_s=units.time_ns(self.time_limit, "time limit") / 1e9,
             **limits,
         )
@@ -104,6 +110,17 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise InputError(f"shape {text!r} is not NAME=AxBxC, e.g. data=1x3x224x224")
         shapes[name] = tuple(int(part) for part in parts)
     return shapes
+
+
+def parse_pins(texts: Sequence[str]) -> dict[str, str]:
+    """Turn ``LAYER=DEVICE`` texts into a mapping; raises `InputError` otherwise."""
+    pins = {}
+    for text in texts:
+        layer, equals, device = text.rpartition("=")
+        if not (layer and equals and device):
+            raise InputError(f"pin {text!r} is not LAYER=DEVICE, e.g. conv1=fpga")
+        pins[layer] = device
+    return pins
 
 
 def load_network(model: Path, shapes: Sequence[str] | None) -> Network:

@@ -18,6 +18,7 @@ from heterolith.cli.options import (
     Objective,
     ObjectiveName,
     PeakPower,
+    Pins,
     PlatformName,
     Power,
     ProfileFiles,
@@ -39,6 +40,7 @@ def make_plan(
     memory: Memory = "",
     objective: ObjectiveName = Objective.energy,
     profile: ProfileFiles = None,
+    pin: Pins = None,
     shape: Shape = None,
     time_limit: TimeLimit = "60s",
     out: Annotated[
@@ -61,6 +63,7 @@ def make_plan(
         memory=memory,
         objective=objective.value,
         profile=tuple(profile or ()),
+        pin=tuple(pin or ()),
         time_limit=time_limit,
     )
     network = load_network(model, shape)

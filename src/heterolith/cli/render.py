@@ -126,8 +126,8 @@ def show_network(network: Network, support: Mapping[str, str]) -> None:
     macs = sum(layer.macs for layer in network.layers)
     weights = sum(value.size for value in network.constants.values())
     out.print(
-        f"[bold]{escape(network.name)}[/bold]  opset {network.opset}, {len(network.layers)} layers, "
-        f"{macs / 1e6:.1f} MMAC, {weights / 1e6:.2f} M parameters"
+        f"[bold]{escape(network.name)}[/bold]  opset {network.opset}, "
+        f"{len(network.layers)} layers, {macs / 1e6:.1f} MMAC, {weights / 1e6:.2f} M parameters"
     )
     out.print(
         table(

@@ -22,6 +22,7 @@ from heterolith.cli.options import (
     Objective,
     ObjectiveName,
     PeakPower,
+    Pins,
     Power,
     ProfileFiles,
     Shape,
@@ -47,6 +48,7 @@ def run(
     memory: Memory = "",
     objective: ObjectiveName = Objective.energy,
     profile: ProfileFiles = None,
+    pin: Pins = None,
     shape: Shape = None,
     model: Annotated[
         Optional[Path],  # noqa: UP045
@@ -76,6 +78,7 @@ def run(
         memory=memory,
         objective=objective.value,
         profile=tuple(profile or ()),
+        pin=tuple(pin or ()),
     )
     network, made = _plan_of(source, ask, model, shape)
     given: str | Array | Mapping[str, Array] = inputs

@@ -1,0 +1,126 @@
+"""Energy-optimal plans of the nine onnx-wheel networks under 100 ms, beside single-device plans.
+
+Run: python benchmarks/placement.py [--json]. Writes benchmarks/results/placement.csv. Latency and
+energy are modelled (data-sheet rooflines, closed-form cycle model); planning time and memory are
+measured on the machine that runs the script, one fresh process per network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from networks import paths
+
+from heterolith import api, metrics
+from heterolith.errors import InfeasibleError
+from heterolith.scheduler import Plan
+from heterolith.sw import Network
+
+PLATFORM = "ultra96-v2+jetson-tx2"
+DEADLINE_MS = 100
+RESULTS = Path(__file__).parent / "results" / "placement.csv"
+ALONE = ("fpga", "cpu", "gpu")
+DEADLINES_MS = (200, 150, 100, 75, 50, 35, 25, 20, 15, 10, 8, 6, 5, 4, 3, 2)
+
+
+def fresh_process(path: Path) -> tuple[float, float]:
+    """Return wall seconds and peak MiB of `heterolith plan` in a process of its own."""
+    command = [sys.executable, "-m", "heterolith", "plan", str(path), "--platform", PLATFORM]
+    command += ["--deadline", f"{DEADLINE_MS}ms", "--json"]
+    with tempfile.TemporaryFile() as sink:
+        begin = time.perf_counter()
+        child = subprocess.Popen(command, stdout=sink)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - begin
+    if status:
+        raise SystemExit(f"planning {path.name} failed")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def alone(network: Network, device: str) -> Plan:
+    """Return the plan that keeps to one device; what it cannot compute goes to the CPU."""
+    profile = metrics.estimate(network, api.platform(PLATFORM))
+    able = {cost.layer for cost in profile.costs if cost.device == device}
+    pins = {layer.name: device if layer.name in able else "cpu" for layer in network.layers}
+    return api.plan(network, PLATFORM, objective="latency", pins=pins)
+
+
+def energy_in_window_mj(plan: Plan) -> float | None:
+    """Return the energy over the deadline's window, or None if the plan is too slow."""
+    metrics_of = plan.metrics
+    if metrics_of.latency_ns > DEADLINE_MS * 10**6:
+        return None
+    idle_w = api.platform(PLATFORM).idle_w
+    dynamic_pj = metrics_of.energy_pj - metrics_of.idle_energy_pj
+    return idle_w * DEADLINE_MS + dynamic_pj / 1e9
+
+
+def all_three(network: Network) -> str:
+    """Return the loosest deadline of a ladder whose energy-optimal plan uses all three kinds."""
+    platform = api.platform(PLATFORM)
+    for deadline_ms in DEADLINES_MS:
+        try:
+            plan = api.plan(network, platform, deadline=f"{deadline_ms}ms")
+        except InfeasibleError:
+            continue
+        if {platform.device(name).kind for name in api.devices_used(plan)} == set(ALONE):
+            return f"{deadline_ms} ms"
+    return "none of the ladder"
+
+
+def rows() -> Iterator[dict[str, object]]:
+    """Yield one row per network."""
+    for name, path in paths().items():
+        network = api.load(path)
+        plan = api.plan(network, PLATFORM, deadline=f"{DEADLINE_MS}ms")
+        seconds, peak_mib = fresh_process(path)
+        row: dict[str, object] = {
+            "network": name,
+            "layers": len(network.layers),
+            "devices": "+".join(api.devices_used(plan)),
+            "latency_ms": round(plan.metrics.latency_ns / 1e6, 3),
+            "energy_mj": round(plan.metrics.energy_pj / 1e9, 2),
+            "gap": plan.certificate.gap,
+        }
+        for device in ALONE:
+            single = alone(network, device)
+            energy = energy_in_window_mj(single)
+            row[f"{device}_ms"] = round(single.metrics.latency_ns / 1e6, 3)
+            row[f"{device}_mj"] = "too slow" if energy is None else round(energy, 2)
+        row["all_three_under"] = all_three(network)
+        row["solve_s"] = round(plan.certificate.runtime_s, 3)
+        row["plan_s"] = round(seconds, 2)
+        row["plan_mib"] = round(peak_mib)
+        yield row
+
+
+def main() -> None:
+    """Print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    table = []
+    for row in rows():
+        table.append(row)
+        if not arguments.json:
+            print(row, flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    if arguments.json:
+        print(json.dumps(table, indent=2))
+
+
+if __name__ == "__main__":
+    main()

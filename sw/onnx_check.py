@@ -1,0 +1,187 @@
+"""What can be said about an ONNX model before any node is looked at closely.
+
+Every refusal names the value, what was expected and what to do; nothing of onnx's or protobuf's own
+exceptions gets out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from heterolith.errors import InputError, unknown_name
+from heterolith.sw.network import TensorType
+from heterolith.sw.onnx_types import numpy_dtype, schema_of
+
+_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+
+def inline_functions(proto: Any) -> Any:
+    """Return the model with its own functions replaced by their bodies."""
+    if not proto.functions:
+        return proto
+    from onnx import inliner
+
+    try:
+        return inliner.inline_local_functions(proto)
+    except Exception as error:  # the C++ inliner raises bare RuntimeErrors
+        raise InputError(f"the model's functions cannot be inlined: {one_line(error)}") from None
+
+
+def model_opset(proto: Any) -> int:
+    """Return the version of the default operator set.
+
+    Raises
+    ------
+    InputError
+        If the installed onnx is older than the model.
+    """
+    import onnx
+
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    opset = max(versions, default=1)
+    newest = onnx.defs.onnx_opset_version()
+    if not 1 <= opset <= newest or proto.ir_version > onnx.IR_VERSION:
+        raise InputError(
+            f"the model is opset {opset}, IR {proto.ir_version}; onnx {onnx.__version__} knows up to "
+            f"opset {newest}, IR {int(onnx.IR_VERSION)}; upgrade with: pip install -U onnx"
+        )
+    return opset
+
+
+def check_nodes(nodes: Sequence[Any], names: Sequence[str], opset: int) -> None:
+    """Refuse nodes that no operator set of the model defines, and control flow.
+
+    Parameters
+    ----------
+    nodes
+        ``NodeProto`` of the nodes that matter.
+    names
+        Their names.
+
+    Raises
+    ------
+    InputError
+        Naming node, operator, domain and opset.
+    """
+    for node, name in zip(nodes, names):
+        what = f"node {name!r}: operator {node.op_type}"
+        if node.domain not in ("", "ai.onnx"):
+            raise InputError(
+                f"{what} of domain {node.domain!r} is known to no device; "
+                "export the model with the operators of domain ai.onnx"
+            )
+        if node.op_type in _CONTROL_FLOW:
+            raise InputError(
+                f"{what} (opset {opset}) is control flow, which has no static schedule; "
+                "export the model with the branch taken and loops unrolled"
+            )
+        schema = schema_of(node.op_type, opset)
+        if schema is None or (schema.deprecated and node.op_type != "Upsample"):
+            raise unknown_operator(name, node.op_type, opset)
+
+
+def unknown_operator(name: str, op: str, opset: int) -> InputError:
+    """Build the error for an operator that no device knows."""
+    from heterolith.sw import ops
+
+    near = get_close_matches(op, sorted(ops.OPERATORS), n=2, cutoff=0.7)
+    hint = f"did you mean {' or '.join(near)}?" if near else "export the model without it"
+    return InputError(
+        f"node {name!r}: operator {op} (domain ai.onnx, opset {opset}) is known to no device; {hint}"
+    )
+
+
+def check_model(proto: Any) -> None:
+    """Run onnx's checker.
+
+    Raises
+    ------
+    InputError
+        With the checker's message on one line.
+    """
+    from onnx import checker
+
+    if len(proto.graph.sparse_initializer):
+        name = proto.graph.sparse_initializer[0].values.name
+        raise InputError(f"tensor {name!r} is sparse; export the model with dense weights")
+    try:
+        checker.check_model(proto)
+    except Exception as error:  # ValidationError, and RuntimeErrors of the C++ checker
+        raise InputError(f"onnx refuses the model: {one_line(error)}") from None
+
+
+def static_inputs(
+    graph: Any, stored: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, TensorType]:
+    """Return the network inputs with static shapes.
+
+    Parameters
+    ----------
+    graph
+        ``GraphProto``.
+    stored
+        Initializers, which are no inputs even where they are listed as such.
+    shapes
+        Shapes by input name where the file leaves dimensions open.
+
+    Raises
+    ------
+    InputError
+        If a dimension stays open, contradicts the file or is below 1, or a name is unknown.
+    """
+    entries = {entry.name: entry for entry in graph.input if entry.name not in stored}
+    for name in shapes:
+        if name not in entries:
+            raise unknown_name("input", name, entries)
+    result = {}
+    for name, entry in entries.items():
+        if entry.type.WhichOneof("value") != "tensor_type":
+            raise InputError(f"input {name!r} is no dense tensor; export the model with tensors")
+        tensor = entry.type.tensor_type
+        dtype = numpy_dtype(tensor.elem_type, f"input {name!r}")
+        dims = _dims(tensor) if tensor.HasField("shape") else None
+        result[name] = TensorType(_resolve(name, dims, shapes.get(name)), dtype)
+    return result
+
+
+def _dims(tensor: Any) -> list[int | str]:
+    """Return each dimension's length, or its symbol where it is open."""
+    return [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in tensor.shape.dim
+    ]
+
+
+def _resolve(
+    name: str, dims: list[int | str] | None, given: Sequence[int] | None
+) -> tuple[int, ...]:
+    written = "unknown rank" if dims is None else f"[{', '.join(map(str, dims))}]"
+    if given is None:
+        if dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims):
+            return tuple(int(dim) for dim in dims)
+        example = [dim if isinstance(dim, int) and dim > 0 else 1 for dim in dims or (1, 3, 224, 224)]
+        raise InputError(
+            f"input {name!r} has dynamic shape {written}; "
+            f"fix it with --shape {name}={'x'.join(map(str, example))}"
+        )
+    if any(length < 1 for length in given):
+        raise InputError(f"shape {list(given)} of input {name!r} has a length below 1; use 1 or more")
+    if dims is None:
+        return tuple(given)
+    fits = len(dims) == len(given) and all(
+        not isinstance(dim, int) or dim in (0, length) for dim, length in zip(dims, given)
+    )
+    if not fits:
+        raise InputError(
+            f"shape {list(given)} of input {name!r} contradicts the file, which has {written}; "
+            "only open dimensions can be chosen"
+        )
+    return tuple(given)
+
+
+def one_line(error: Exception, limit: int = 300) -> str:
+    """Return an exception's message on one line of bounded length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."

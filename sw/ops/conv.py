@@ -1,0 +1,201 @@
+"""Convolution and transposed convolution in 1, 2 or 3 dimensions, with groups.
+
+`conv` is the formula as a matrix product: the kernels times the input patches that they meet
+(`im2col`). `convolve` chooses by shape: kernels of one element need no patches, depthwise kernels
+are summed tap by tap. Source: ONNX operator set 18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from heterolith.errors import InputError
+from heterolith.sw.network import Array
+from heterolith.sw.ops.window import Attribute, Window
+
+# Channels times places that the depthwise sum works on at once: they stay in a level-2 cache.
+_DEPTHWISE_BLOCK = 32768
+
+
+def conv(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    group: int = 1,
+    **geometry: Attribute,
+) -> Array:
+    """Return the cross-correlation of `x` with `w`, plus a bias.
+
+    Parameters
+    ----------
+    x
+        Float array of shape (N, C, spatial axes).
+    w
+        Kernels of shape (M, C / group, kernel axes).
+    b
+        Bias of shape (M,).
+    group
+        Channel groups that do not mix; ``group == C`` is depthwise.
+    **geometry
+        ``strides``, ``pads``, ``dilations``, as `Window.of` reads them.
+
+    Returns
+    -------
+    array of shape (N, M, output axes)
+
+    Raises
+    ------
+    InputError
+        If channels, groups and kernels do not fit each other.
+    """
+    window = conv_window(x, w, group, Window.of(w.shape[2:], geometry))
+    out = np.empty((x.shape[0], w.shape[0], *window.output(x.shape[2:])), x.dtype)
+    convolve(window.pad(x), w, window, out)
+    if b is not None:
+        out += b.reshape(-1, *(1,) * window.rank)
+    return out
+
+
+def conv_window(x: Array, w: Array, group: int, window: Window) -> Window:
+    """Return the window after checking that channels and groups fit."""
+    channels, kernels = x.shape[1], w.shape[0]
+    if channels != w.shape[1] * group or kernels % group:
+        raise InputError(
+            f"convolution of {channels} channels in {group} groups needs kernels for "
+            f"{channels / group:g} channels, a multiple of {group} of them; got shape {w.shape}"
+        )
+    return window
+
+
+def convolve(padded: Array, w: Array, window: Window, out: Array) -> None:
+    """Convolve an already padded input into `out`, without bias.
+
+    Parameters
+    ----------
+    padded
+        Array of shape (N, C, spatial axes); C over ``w.shape[1]`` is the number of groups.
+    w
+        Kernels of shape (M, C / group, kernel axes).
+    out
+        Array of shape (N, M, output axes), of any strides; it is overwritten.
+    """
+    group = padded.shape[1] // w.shape[1]
+    if w.shape[1] == 1 and group > 1:
+        _depthwise(padded, w, window, out)
+        return
+    places = out.shape[2:]
+    columns = im2col(padded, window, places, group)
+    matrix = w.reshape(group, w.shape[0] // group, -1)
+    if group == 1:
+        columns, matrix = columns[:, 0], matrix[0]
+    flat = out.reshape(*columns.shape[:-2], matrix.shape[-2], columns.shape[-1])
+    np.matmul(matrix, columns, out=flat)
+    if not np.may_share_memory(flat, out):
+        out[...] = flat.reshape(out.shape)
+
+
+def im2col(padded: Array, window: Window, places: Sequence[int], group: int = 1) -> Array:
+    """Return the patch under the window at every place as columns.
+
+    Returns
+    -------
+    array of shape (N, group, C / group * kernel elements, places)
+        A view where the kernel has one element and the stride is 1.
+    """
+    n, channels = padded.shape[:2]
+    rank = window.rank
+    if set(window.kernel) == {1}:
+        patches = next(window.taps(padded, places))[1]
+    else:
+        spatial = tuple(range(2, 2 + rank))
+        cut = [slice(None), slice(None)]
+        cut += [slice(0, (p - 1) * s + 1, s) for p, s in zip(places, window.strides, strict=True)]
+        cut += [slice(None, None, d) for d in window.dilations]
+        view = sliding_window_view(padded, window.extents, spatial)[tuple(cut)]
+        order = (0, 1, *range(2 + rank, 2 + 2 * rank), *spatial)
+        patches = view.transpose(order)
+    rows = channels // group * int(np.prod(window.kernel))
+    return patches.reshape(n, group, rows, int(np.prod(places)))
+
+
+def _depthwise(padded: Array, w: Array, window: Window, out: Array) -> None:
+    """Sum the taps of kernels that see one channel each; M may be a multiple of C."""
+    n, channels = padded.shape[:2]
+    multiplier, ones = w.shape[0] // channels, (1,) * window.rank
+    kernels = w.reshape(channels, multiplier, -1)
+    step = max(1, _DEPTHWISE_BLOCK // int(np.prod(out.shape[2:])) // multiplier)
+    for image, first in product(range(n), range(0, channels, step)):
+        block = slice(first, first + step)
+        kept = out[image, first * multiplier : (first + step) * multiplier]
+        total = np.zeros((len(kernels[block]), multiplier, *out.shape[2:]), out.dtype)
+        term = np.empty_like(total)
+        for tap, (_, view) in enumerate(
+            window.taps(padded[image : image + 1, block], out.shape[2:])
+        ):
+            factor = kernels[block, :, tap]
+            np.multiply(view[0][:, None], factor.reshape(*factor.shape, *ones), out=term)
+            total += term
+        kept[...] = total.reshape(kept.shape)
+
+
+def conv_transpose(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    group: int = 1,
+    **geometry: Attribute,
+) -> Array:
+    """Return the transposed convolution: every input element adds its scaled kernel to the output.
+
+    Parameters
+    ----------
+    x
+        Float array of shape (N, C, spatial axes).
+    w
+        Kernels of shape (C, M / group, kernel axes).
+    b
+        Bias of shape (M,).
+    **geometry
+        ``strides``, ``pads`` (they cut the output), ``dilations``; ``output_padding``, elements
+        added to the end of each output axis; ``output_shape``, which decides the pads itself, the
+        larger half at the begin.
+
+    Returns
+    -------
+    array of shape (N, M, (size - 1) * stride + extent + output_padding - pads)
+    """
+    window = Window.of(w.shape[2:], geometry)
+    rank, spatial = window.rank, x.shape[2:]
+    extra = tuple(geometry.get("output_padding") or (0,) * rank)
+    wanted = geometry.get("output_shape")
+    full = tuple(
+        (length - 1) * stride + extent + more
+        for length, stride, extent, more in zip(
+            spatial, window.strides, window.extents, extra, strict=True
+        )
+    )
+    begins, ends = window.pads[:rank], window.pads[rank:]
+    if wanted:
+        full = tuple(max(sizes) for sizes in zip(full, wanted, strict=True))
+        excess = [size - length for size, length in zip(full, wanted, strict=True)]
+        begins = tuple(amount - amount // 2 for amount in excess)
+        ends = tuple(amount // 2 for amount in excess)
+    n, channels, maps = x.shape[0], x.shape[1], w.shape[1] * group
+    # A stride longer than the kernel, or output padding, leaves elements that nothing is added to.
+    total = np.zeros((n, maps, *full), x.dtype)
+    kernels = w.reshape(group, channels // group, -1).swapaxes(1, 2)
+    terms = np.matmul(kernels, x.reshape(n, group, channels // group, -1))
+    terms = terms.reshape(n, maps, *window.kernel, *spatial)
+    for tap, view in window.taps(total, spatial):
+        view += terms[(slice(None), slice(None), *tap)]
+    cuts = [slice(lo, size - hi) for lo, hi, size in zip(begins, ends, full, strict=True)]
+    out = total[(slice(None), slice(None), *cuts)]
+    if b is not None:
+        out = out + b.reshape(-1, *(1,) * rank)
+    return out

@@ -1,0 +1,139 @@
+"""Pooling in 1, 2 or 3 dimensions.
+
+A window's maximum or sum is separable: it is taken along one spatial axis after the other, each as
+maxima or sums of strided slices, outermost axis first because its slices are contiguous rows.
+Source: ONNX operator set 18 (average pooling takes set 19's dilations too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from heterolith.errors import InputError
+from heterolith.sw.network import Array
+from heterolith.sw.ops.window import Attribute, Window
+
+
+def _reduce_axis(function: np.ufunc, x: Array, axis: int, window: Window, places: int) -> Array:
+    """Combine the taps of one spatial axis of `x`; the axis then has ``places`` elements."""
+    stride, dilation = window.strides[axis], window.dilations[axis]
+    result: Array | None = None
+    for tap in range(window.kernel[axis]):
+        cut = [slice(None)] * x.ndim
+        cut[2 + axis] = slice(tap * dilation, tap * dilation + (places - 1) * stride + 1, stride)
+        view = x[tuple(cut)]
+        result = view.copy() if result is None else function(result, view, out=result)
+    assert result is not None
+    return result
+
+
+def pool_padded(function: np.ufunc, padded: Array, window: Window, places: Sequence[int]) -> Array:
+    """Combine every window of an already padded input by a ufunc, e.g. ``np.maximum``.
+
+    Parameters
+    ----------
+    padded
+        Array of shape (N, C, spatial axes).
+    places
+        Number of windows on each spatial axis.
+    """
+    for axis, count in enumerate(places):
+        if window.kernel[axis] > 1 or padded.shape[2 + axis] != count:
+            padded = _reduce_axis(function, padded, axis, window, count)
+    return padded
+
+
+def lowest(dtype: np.dtype[Any]) -> float:
+    """Return the smallest value of a dtype: what pads the input of a maximum."""
+    return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def max_pool(x: Array, *, storage_order: int = 0, **geometry: Attribute) -> Array:
+    """Return the maximum of every window of `x`, (N, C, spatial axes); padding never wins.
+
+    ``storage_order`` concerns indices alone.
+    """
+    window = Window.of(geometry["kernel_shape"], geometry)
+    places = window.output(x.shape[2:])
+    return pool_padded(np.maximum, window.pad(x, lowest(x.dtype)), window, places)
+
+
+def max_pool_with_indices(
+    x: Array, *, storage_order: int = 0, **geometry: Attribute
+) -> tuple[Array, Array]:
+    """Return window maxima and where they were found.
+
+    Returns
+    -------
+    maxima
+        Array of shape (N, C, output axes).
+    indices
+        int64 array of the same shape: index of the first maximum in row-major `x`.
+    """
+    if storage_order:
+        raise InputError("MaxPool storage_order 1 is not supported; export with storage_order 0")
+    window = Window.of(geometry["kernel_shape"], geometry)
+    places = window.output(x.shape[2:])
+    padded = window.pad(x, lowest(x.dtype))
+    places_in_x = np.full(padded.shape, -1, np.int64)
+    places_in_x[window.inner(x.shape[2:])] = np.arange(x.size).reshape(x.shape)
+    best: Array | None = None
+    for (_, values), (_, where) in zip(
+        window.taps(padded, places), window.taps(places_in_x, places), strict=True
+    ):
+        if best is None:
+            best, found = values.copy(), where.copy()
+            continue
+        # A tap in the padding may come first: any element inside replaces it, -inf included.
+        better = (values > best) | ((found < 0) & (where >= 0))
+        np.copyto(best, values, where=better)
+        np.copyto(found, where, where=better)
+    assert best is not None
+    return best, found
+
+
+def average_pool(
+    x: Array,
+    *,
+    count_include_pad: int = 0,
+    **geometry: Attribute,
+) -> Array:
+    """Return the mean of every window of `x`, (N, C, spatial axes).
+
+    ``count_include_pad`` counts padding as elements of value 0; what ``ceil_mode`` adds beyond the
+    padding is never counted.
+    """
+    window = Window.of(geometry["kernel_shape"], geometry)
+    places = window.output(x.shape[2:])
+    sums = pool_padded(np.add, window.pad(x), window, places)
+    sums /= window_counts(x, window, places, bool(count_include_pad))
+    return sums
+
+
+def window_counts(x: Array, window: Window, places: Sequence[int], include_pad: bool) -> Array:
+    """Return how many elements each window averages, of shape (output axes), in `x`'s dtype."""
+    factors = []
+    for axis, length in enumerate(x.shape[2:]):
+        before, after = window.pads[axis], window.pads[axis + window.rank]
+        low, high = (0, before + length + after) if include_pad else (before, before + length)
+        starts = np.arange(places[axis])[:, None] * window.strides[axis]
+        elements = starts + np.arange(window.kernel[axis]) * window.dilations[axis]
+        factors.append(((elements >= low) & (elements < high)).sum(axis=1))
+    out: Array = reduce(np.multiply.outer, factors).astype(x.dtype)
+    return out
+
+
+def global_average_pool(x: Array) -> Array:
+    """Return the mean over all spatial axes of `x`, kept with length 1."""
+    out: Array = np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype)
+    return out
+
+
+def global_max_pool(x: Array) -> Array:
+    """Return the maximum over all spatial axes of `x`, kept with length 1."""
+    out: Array = np.max(x, axis=tuple(range(2, x.ndim)), keepdims=True)
+    return out

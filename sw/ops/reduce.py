@@ -1,0 +1,111 @@
+"""Reductions over axes and positions of extremes.
+
+Axes are a tensor, as in ONNX operator set 18; no axes means all of them, or none if
+``noop_with_empty_axes``. Invariant: reductions keep the dtype, positions are int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from heterolith.sw.network import Array
+from heterolith.sw.ops.shape import integers
+
+
+def _places(x: Array, axes: Array | None, noop: int) -> tuple[int, ...]:
+    """Return the axes to reduce."""
+    if axes is not None and axes.size:
+        return integers(axes)
+    return () if noop else tuple(range(x.ndim))
+
+
+def reduce_sum(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return sums over axes."""
+    places = _places(x, axes, noop_with_empty_axes)
+    return np.sum(x, axis=places, keepdims=bool(keepdims), dtype=x.dtype)
+
+
+def reduce_mean(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return means over axes; means of integers are truncated towards zero."""
+    places = _places(x, axes, noop_with_empty_axes)
+    dtype = np.float64 if x.dtype.kind in "iu" else x.dtype
+    return np.mean(x, axis=places, keepdims=bool(keepdims), dtype=dtype).astype(x.dtype)
+
+
+def reduce_max(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return maxima over axes."""
+    out: Array = np.max(x, axis=_places(x, axes, noop_with_empty_axes), keepdims=bool(keepdims))
+    return out
+
+
+def reduce_min(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return minima over axes."""
+    out: Array = np.min(x, axis=_places(x, axes, noop_with_empty_axes), keepdims=bool(keepdims))
+    return out
+
+
+def reduce_prod(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return products over axes."""
+    places = _places(x, axes, noop_with_empty_axes)
+    out: Array = np.prod(x, axis=places, keepdims=bool(keepdims), dtype=x.dtype)
+    return out
+
+
+def reduce_l1(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return sums of magnitudes over axes."""
+    places = _places(x, axes, noop_with_empty_axes)
+    return np.sum(np.abs(x), axis=places, keepdims=bool(keepdims), dtype=x.dtype)
+
+
+def reduce_sum_square(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return sums of squares over axes."""
+    places = _places(x, axes, noop_with_empty_axes)
+    return np.sum(np.square(x), axis=places, keepdims=bool(keepdims), dtype=x.dtype)
+
+
+def reduce_l2(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return square roots of sums of squares over axes."""
+    squares = reduce_sum_square(
+        x, axes, keepdims=keepdims, noop_with_empty_axes=noop_with_empty_axes
+    )
+    return np.sqrt(squares).astype(x.dtype)
+
+
+def _position(
+    find: Callable[..., Any], x: Array, axis: int, keepdims: int, select_last_index: int
+) -> Array:
+    if select_last_index:
+        found = x.shape[axis] - 1 - find(np.flip(x, axis), axis=axis)
+    else:
+        found = find(x, axis=axis)
+    place = np.asarray(found, np.int64)
+    return np.expand_dims(place, axis) if keepdims else place
+
+
+def argmax(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
+    """Return int64 positions of the first, or last, maximum along an axis."""
+    return _position(np.argmax, x, axis, keepdims, select_last_index)
+
+
+def argmin(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
+    """Return int64 positions of the first, or last, minimum along an axis."""
+    return _position(np.argmin, x, axis, keepdims, select_last_index)

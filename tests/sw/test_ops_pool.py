@@ -1,0 +1,116 @@
+"""Pooling agrees with ONNX Runtime, rounding up and padding included."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heterolith.errors import InputError
+from heterolith.sw.ops import compute
+
+
+def axes(draw, rank, low, high):
+    """Draw one integer per axis."""
+    return draw(st.lists(st.integers(low, high), min_size=rank, max_size=rank))
+
+
+@st.composite
+def pools(draw, dilated):
+    """Draw window attributes with pads below the kernel, and an input size that holds it."""
+    rank = draw(st.integers(1, 3))
+    kernel = axes(draw, rank, 1, 4)
+    attributes = {
+        "kernel_shape": kernel,
+        "strides": axes(draw, rank, 1, 3),
+        "pads": [draw(st.integers(0, k - 1)) for k in kernel * 2],
+        "ceil_mode": draw(st.integers(0, 1)),
+    }
+    dilations = axes(draw, rank, 1, 2) if dilated else [1] * rank
+    if dilated:
+        attributes["dilations"] = dilations
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    size = [e + draw(st.integers(0, 6)) for e in extents]
+    return attributes, size
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(pool=pools(dilated=True), dtype=st.sampled_from([np.float32, np.int8]))
+def test_max_pool_agrees_with_onnxruntime(reference, pool, dtype):
+    """Maxima equal ONNX Runtime's in float32 and int8."""
+    attributes, size = pool
+    x = np.random.default_rng(sum(size)).integers(-99, 99, (2, 3, *size)).astype(dtype)
+    (got,) = compute("MaxPool", attributes, [x])
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, reference("MaxPool", attributes, [x])[0])
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(pool=pools(dilated=True))
+def test_max_pool_indices_agree_with_onnxruntime(reference, pool):
+    """Indices are row-major places of the first maximum."""
+    attributes, size = pool
+    x = np.random.default_rng(sum(size)).standard_normal((2, 3, *size)).astype(np.float32)
+    values, indices = compute("MaxPool", attributes, [x], 2)
+    expected = reference("MaxPool", attributes, [x], 2)
+    np.testing.assert_array_equal(values, expected[0])
+    np.testing.assert_array_equal(indices, expected[1])
+    assert np.array_equal(x.ravel()[indices], values)
+
+
+def test_max_pool_indices_of_infinite_input_point_inside():
+    """An element of -inf wins over the padding in front of it."""
+    x = np.full((1, 1, 2, 2), -np.inf, np.float32)
+    attributes = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    values, indices = compute("MaxPool", attributes, [x], 2)
+    assert np.all(values == -np.inf)
+    np.testing.assert_array_equal(indices.ravel(), [0, 1, 2, 3])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(pool=pools(dilated=False), include=st.integers(0, 1))
+def test_average_pool_agrees_with_onnxruntime(reference, pool, include):
+    """Means equal ONNX Runtime's, with and without padding counted."""
+    attributes, size = pool
+    attributes = {**attributes, "count_include_pad": include}
+    x = np.random.default_rng(sum(size)).standard_normal((2, 3, *size)).astype(np.float32)
+    (got,) = compute("AveragePool", attributes, [x])
+    (expected,) = reference("AveragePool", attributes, [x])
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_average_pool_dilates_as_set_19_does(reference):
+    """Dilation, new in operator set 19, is known."""
+    x = np.random.default_rng(0).standard_normal((1, 2, 9, 9)).astype(np.float32)
+    attributes = {"kernel_shape": [3, 3], "dilations": [2, 2], "pads": [1, 1, 1, 1]}
+    (expected,) = reference("AveragePool", attributes, [x], opset=19)
+    (got,) = compute("AveragePool", attributes, [x])
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+@pytest.mark.parametrize("size", [(5,), (5, 7), (3, 4, 5)])
+def test_global_pools_agree_with_onnxruntime(reference, op, size):
+    """Global pooling keeps spatial axes of length 1."""
+    x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(np.float32)
+    (got,) = compute(op, {}, [x])
+    np.testing.assert_allclose(got, reference(op, {}, [x])[0], rtol=1e-4, atol=1e-6)
+
+
+def test_pooling_does_not_write_into_its_input():
+    """A window of one element returns values of its own."""
+    x = np.ones((1, 1, 4, 4), np.float32)
+    compute("AveragePool", {"kernel_shape": [1, 1]}, [x])
+    compute("AveragePool", {"kernel_shape": [2, 2]}, [x])
+    assert np.all(x == 1)
+
+
+def test_pool_refusals_name_the_bound():
+    """A window beyond the input, column-major indices and a missing kernel are refused."""
+    x = np.zeros((1, 1, 2, 2), np.float32)
+    with pytest.raises(InputError, match="window of 3 does not fit into 2"):
+        compute("MaxPool", {"kernel_shape": [3, 3]}, [x])
+    with pytest.raises(InputError, match="storage_order"):
+        compute("MaxPool", {"kernel_shape": [1, 1], "storage_order": 1}, [x], 2)
+    with pytest.raises(InputError, match="kernel_shape"):
+        compute("MaxPool", {}, [x])
