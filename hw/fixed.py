@@ -167,8 +167,7 @@ def scaled(values: Array, multiplier: Array | int, shift: Array | int) -> Array:
     shift = np.asarray(shift, dtype=np.int64)
     product: Array = values.astype(np.int64) * np.asarray(multiplier, dtype=np.int64)
     product += np.left_shift(np.int64(1), shift - 1)
-    rounded: Array = np.right_shift(product, shift)
-    return rounded
+    return np.asarray(np.right_shift(product, shift), dtype=np.int64)
 
 
 def saturate(values: Array, zero_point: int, low: int, high: int) -> Array:
@@ -215,8 +214,9 @@ def quantize_tensor(values: Array, scale: float, zero_point: int) -> Array:
         raise InputError(f"scale is {scale}; it must be a normal positive float32")
     if values.size and np.isnan(np.min(values)):
         raise InputError("a tensor to quantize holds NaN; check the network's inputs")
+    codes = np.empty(values.shape, dtype=np.float32)
     with np.errstate(over="ignore"):
-        codes = np.divide(values, np.float32(scale), dtype=np.float32)
+        np.divide(values, np.float32(scale), out=codes, dtype=np.float32, casting="same_kind")
     np.rint(codes, out=codes)
     codes += np.float32(zero_point)
     np.clip(codes, CODE_LOW, CODE_HIGH, out=codes)

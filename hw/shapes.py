@@ -199,7 +199,7 @@ class PoolShape:
     @property
     def is_global(self) -> bool:
         """Whether one window covers the whole input."""
-        return self.kernel == (self.height, self.width) and self.output_size == (1, 1)
+        return self.kernel == (self.height, self.width) and not any(self.pads)
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

@@ -205,7 +205,9 @@ def _convolution(node: Node, draft: Draft) -> None:
     kernel = draft.type_of(node.inputs[weights]).shape[2:]
     given = node.attributes.get("kernel_shape") or kernel
     if tuple(given) != kernel:
-        raise InputError(f"{node.what}: kernel_shape {list(given)} is not that of W, {list(kernel)}")
+        raise InputError(
+            f"{node.what}: kernel_shape {list(given)} is not that of W, {list(kernel)}"
+        )
     resolve = resolve_transposed if node.op == "ConvTranspose" else resolve_window
     resolve(node.attributes, size, kernel)
 
@@ -220,16 +222,6 @@ def _norm(node: Node, draft: Draft) -> None:
     del draft
     if "p" in node.attributes:
         node.attributes["p"] = int(node.attributes["p"])
-
-
-def _group_normalization(node: Node, draft: Draft) -> None:
-    """Repeat scale and bias per group (set 18) into scale and bias per channel (set 21)."""
-    channels = draft.type_of(node.inputs[0]).shape[1]
-    for at in (1, 2):
-        value = draft.constants.get(node.inputs[at])
-        if node.opset < 21 and value is not None and value.size != channels:
-            repeated = np.repeat(value, channels // value.size)
-            node.inputs[at] = draft.add_constant(f"{node.inputs[at]}:channels", repeated)
 
 
 def _pad(node: Node, draft: Draft) -> None:
@@ -256,14 +248,18 @@ def _resize(node: Node, draft: Draft) -> None:
         scales_name = node.inputs[1]
         scales = draft.constants.get(scales_name)
         if scales is None:
-            raise InputError(f"{node.what}: scales are computed at run time; export them as constants")
+            raise InputError(
+                f"{node.what}: scales are computed at run time; export them as constants"
+            )
     else:
         sides = [attributes.pop("height_scale", 1.0), attributes.pop("width_scale", 1.0)]
         scales = np.array(attributes.pop("scales", (*(1.0,) * (rank - 2), *sides)), np.float32)
         scales_name = draft.add_constant(f"{node.name}:scales", scales)
     shrinks = bool(np.any(scales < 1))
     if attributes["mode"] == "nearest" and shrinks and bool(np.any(scales > 1)):
-        raise InputError(f"{node.what} shrinks and stretches at once; export with opset 11 or later")
+        raise InputError(
+            f"{node.what} shrinks and stretches at once; export with opset 11 or later"
+        )
     node.op = "Resize"
     node.inputs = [node.inputs[0], "", scales_name]
     attributes["mode"] = {"bilinear": "linear"}.get(attributes["mode"], attributes["mode"])
@@ -345,7 +341,6 @@ _RULES: dict[str, _Rule] = {
     "Clip": _clip,
     "Concat": _concat,
     "GlobalLpPool": _norm,
-    "GroupNormalization": _group_normalization,
     "PRelu": _prelu,
     "Pad": _pad,
     "ReduceSum": _attribute_to_input("axes", 1, 13),

@@ -78,7 +78,7 @@ def check_nodes(nodes: Sequence[Any], names: Sequence[str], opset: int) -> None:
                 "export the model with the branch taken and loops unrolled"
             )
         schema = schema_of(node.op_type, opset)
-        if schema is None or (schema.deprecated and node.op_type != "Upsample"):
+        if schema is None or schema.deprecated:
             raise unknown_operator(name, node.op_type, opset)
 
 
@@ -161,13 +161,17 @@ def _resolve(
     if given is None:
         if dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims):
             return tuple(int(dim) for dim in dims)
-        example = [dim if isinstance(dim, int) and dim > 0 else 1 for dim in dims or (1, 3, 224, 224)]
+        example = [
+            dim if isinstance(dim, int) and dim > 0 else 1 for dim in dims or (1, 3, 224, 224)
+        ]
         raise InputError(
             f"input {name!r} has dynamic shape {written}; "
             f"fix it with --shape {name}={'x'.join(map(str, example))}"
         )
     if any(length < 1 for length in given):
-        raise InputError(f"shape {list(given)} of input {name!r} has a length below 1; use 1 or more")
+        raise InputError(
+            f"shape {list(given)} of input {name!r} has a length below 1; use 1 or more"
+        )
     if dims is None:
         return tuple(given)
     fits = len(dims) == len(given) and all(

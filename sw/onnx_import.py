@@ -167,7 +167,6 @@ class _Walk:
         if self._shortcut(node):
             return
         types = self._infer(proto, node)
-        extra = len(self.draft.layers)
         canonicalize(node, self.draft)
         if node.op not in ops.OPERATORS:
             raise unknown_operator(name, proto.op_type, self.opset)
@@ -175,7 +174,7 @@ class _Walk:
             for output, value in zip(node.outputs, self._compute(node, self._values(node))):
                 self._fold(name, output, value)
             return
-        self._append(node, types, extra)
+        self._append(node, types)
 
     def resolve_outputs(self) -> None:
         """Let network outputs that are aliases keep their ONNX names."""
@@ -222,7 +221,9 @@ class _Walk:
         draft = self.draft
         source = node.input(0)
         if node.op == "Dropout" and self._trains(node):
-            raise InputError(f"{node.what} is in training mode; export the model after model.eval()")
+            raise InputError(
+                f"{node.what} is in training mode; export the model after model.eval()"
+            )
         if node.op in ("Identity", "Dropout") or (node.op == "Sum" and len(node.inputs) == 1):
             self.alias[node.outputs[0]] = source
             self.identities[node.outputs[0]] = node.name
@@ -239,7 +240,9 @@ class _Walk:
         if node.op in ("Shape", "Size"):
             shape = draft.type_of(source).shape
             cut = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
-            value = np.array(cut if node.op == "Shape" else np.prod(shape, dtype=np.int64), np.int64)
+            value = np.array(
+                cut if node.op == "Shape" else np.prod(shape, dtype=np.int64), np.int64
+            )
             self._fold(node.name, node.outputs[0], value)
             return True
         return False
@@ -268,7 +271,7 @@ class _Walk:
         except InputError as error:
             raise InputError(f"{node.what}: {error}") from None
 
-    def _append(self, node: Node, types: dict[str, TensorType | None], extra: int) -> None:
+    def _append(self, node: Node, types: dict[str, TensorType | None]) -> None:
         draft = self.draft
         if any(types.get(name) is None for name in node.outputs):
             types = dict(zip(node.outputs, self._probe(node)))
@@ -294,8 +297,6 @@ class _Walk:
                 macs=layer_macs(node.op, node.attributes, shapes, out),
             )
         )
-        for at in range(extra, len(draft.layers) - 1):  # layers that align an operand
-            draft.layers[at] = replace(draft.layers[at], name=f"{node.name}:align")
 
     def _probe(self, node: Node) -> list[TensorType]:
         """Compute the node on zeros to learn its result types, where onnx cannot tell."""
@@ -310,7 +311,9 @@ class _Walk:
                 "export the model with static shapes"
             )
         values = [
-            None if kind is None else self.draft.constants.get(name, splat(np.zeros((), kind.dtype), kind.shape))
+            None
+            if kind is None
+            else self.draft.constants.get(name, splat(np.zeros((), kind.dtype), kind.shape))
             for name, kind in zip(node.inputs, kinds)
         ]
         return [TensorType(value.shape, value.dtype.name) for value in self._compute(node, values)]
@@ -355,7 +358,7 @@ def _check_finite(draft: Draft) -> None:
 def _first_odd(value: Array) -> str:
     """Return ``NaN`` or ``Inf`` if the array holds one, else ``""``; looks at a block at a time."""
     compact = value[tuple(slice(0, 1) if step == 0 else slice(None) for step in value.strides)]
-    flat, block, found = compact.reshape(-1), 1 << 20, ""
+    flat, block, found = compact.ravel(order="K"), 1 << 20, ""
     for at in range(0, flat.size, block):
         part = flat[at : at + block]
         if not np.isfinite(part).all():

@@ -82,7 +82,9 @@ def _formals(op: str, opset: int) -> tuple[_Formal, ...]:
 
     variadic = defs.OpSchema.FormalParameterOption.Variadic
     return tuple(
-        _Formal(entry.type_str, frozenset(entry.types), entry.is_homogeneous, entry.option == variadic)
+        _Formal(
+            entry.type_str, frozenset(entry.types), entry.is_homogeneous, entry.option == variadic
+        )
         for entry in schema_of(op, opset).inputs
     )
 

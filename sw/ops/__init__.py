@@ -1,4 +1,4 @@
-"""Numpy operators by ONNX name. Door: `compute` and `OPERATORS`.
+"""Numpy operators by ONNX name. Door: `compute`, `check` and `OPERATORS`.
 
 Semantics are those of ONNX operator set 18 with explicit pads; ``Softmax`` and ``LogSoftmax`` take
 ``flatten=1`` for the two-dimensional form they had before set 13. Every operator is one pure
@@ -8,7 +8,7 @@ function: positional parameters are inputs, keywords are attributes. Results may
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from heterolith.sw.ops import (
 )
 from heterolith.sw.ops.window import GEOMETRY
 
-__all__ = ["OPERATORS", "compute"]
+__all__ = ["OPERATORS", "check", "compute"]
 
 _Function = Callable[..., Array | tuple[Array, ...]]
 
@@ -155,6 +155,21 @@ _ATTRIBUTES = {
 }
 
 
+def check(op: str, attributes: Iterable[str]) -> None:
+    """Check that operator and attributes are known.
+
+    Raises
+    ------
+    InputError
+        If they are not; the message names near ones.
+    """
+    if op not in OPERATORS:
+        raise unknown_name("operator", op, OPERATORS)
+    strange = sorted(set(attributes) - _ATTRIBUTES[op])
+    if strange:
+        raise unknown_name(f"attribute of {op}", strange[0], _ATTRIBUTES[op])
+
+
 def compute(
     op: str,
     attributes: Mapping[str, Any],
@@ -184,11 +199,7 @@ def compute(
     InputError
         If operator or attribute is not known, or the inputs do not fit the operator.
     """
-    if op not in OPERATORS:
-        raise unknown_name("operator", op, OPERATORS)
-    strange = sorted(set(attributes) - _ATTRIBUTES[op])
-    if strange:
-        raise unknown_name(f"attribute of {op}", strange[0], _ATTRIBUTES[op])
+    check(op, attributes)
     function = _ONE_OUTPUT[op] if n_outputs == 1 else _MORE_OUTPUTS.get(op, _ONE_OUTPUT[op])
     try:
         with np.errstate(all="ignore"):

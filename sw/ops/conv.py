@@ -126,20 +126,22 @@ def im2col(padded: Array, window: Window, places: Sequence[int], group: int = 1)
 def _depthwise(padded: Array, w: Array, window: Window, out: Array) -> None:
     """Sum the taps of kernels that see one channel each; M may be a multiple of C."""
     n, channels = padded.shape[:2]
-    multiplier, ones = w.shape[0] // channels, (1,) * window.rank
+    multiplier, ones, places = w.shape[0] // channels, (1,) * window.rank, out.shape[2:]
     kernels = w.reshape(channels, multiplier, -1)
-    step = max(1, _DEPTHWISE_BLOCK // int(np.prod(out.shape[2:])) // multiplier)
+    step = max(1, _DEPTHWISE_BLOCK // int(np.prod(places)) // multiplier)
     for image, first in product(range(n), range(0, channels, step)):
         block = slice(first, first + step)
-        kept = out[image, first * multiplier : (first + step) * multiplier]
-        total = np.zeros((len(kernels[block]), multiplier, *out.shape[2:]), out.dtype)
-        term = np.empty_like(total)
-        for tap, (_, view) in enumerate(
-            window.taps(padded[image : image + 1, block], out.shape[2:])
-        ):
-            factor = kernels[block, :, tap]
+        factors = kernels[block]
+        total: Array = np.empty((*factors.shape[:2], *places), out.dtype)
+        term = total
+        for tap, (_, view) in enumerate(window.taps(padded[image : image + 1, block], places)):
+            factor = factors[..., tap]
             np.multiply(view[0][:, None], factor.reshape(*factor.shape, *ones), out=term)
-            total += term
+            if tap == 0:
+                term = np.empty_like(total)
+            else:
+                total += term
+        kept = out[image, first * multiplier : (first + step) * multiplier]
         kept[...] = total.reshape(kept.shape)
 
 

@@ -79,8 +79,7 @@ def max_pool_with_indices(
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
     padded = window.pad(x, lowest(x.dtype))
-    places_in_x = np.full(padded.shape, -1, np.int64)
-    places_in_x[window.inner(x.shape[2:])] = np.arange(x.size).reshape(x.shape)
+    places_in_x = window.pad(np.arange(x.size, dtype=np.int64).reshape(x.shape), -1)
     best: Array | None = None
     for (_, values), (_, where) in zip(
         window.taps(padded, places), window.taps(places_in_x, places), strict=True
@@ -110,8 +109,8 @@ def average_pool(
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
     sums = pool_padded(np.add, window.pad(x), window, places)
-    sums /= window_counts(x, window, places, bool(count_include_pad))
-    return sums
+    out: Array = np.divide(sums, window_counts(x, window, places, bool(count_include_pad)))
+    return out
 
 
 def window_counts(x: Array, window: Window, places: Sequence[int], include_pad: bool) -> Array:

@@ -93,13 +93,17 @@ def squeeze(x: Array, axes: Array | None = None) -> Array:
 def slice_(
     x: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
 ) -> Array:
-    """Return ``x[start:end:step]`` on each of the axes, bounds clamped as in Python."""
+    """Return ``x[start:end:step]`` on each of the axes.
+
+    Bounds are clamped as in Python, but a start before the first element is the first element even
+    where the step is negative.
+    """
     begin = integers(starts)
     places = range(len(begin)) if axes is None else integers(axes)
     strides = (1,) * len(begin) if steps is None else integers(steps)
     cuts = [slice(None)] * x.ndim
     for axis, low, high, step in zip(places, begin, integers(ends), strides, strict=True):
-        cuts[axis] = slice(low, high, step)
+        cuts[axis] = slice(max(low, -x.shape[axis]), high, step)
     return x[tuple(cuts)]
 
 

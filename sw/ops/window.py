@@ -115,31 +115,34 @@ class Window:
             places.append(count)
         return tuple(places)
 
-    def padded_shape(self, x: Array) -> tuple[int, ...]:
-        """Return the shape of `pad`'s result: every window place lies inside it."""
-        spatial = []
-        for axis, count in enumerate(self.output(x.shape[2:])):
-            needed = (count - 1) * self.strides[axis] + self.extents[axis]
-            given = x.shape[2 + axis] + self.pads[axis] + self.pads[axis + self.rank]
-            spatial.append(max(needed, given))
-        return (*x.shape[:2], *spatial)
-
     def pad(self, x: Array, fill: float = 0) -> Array:
-        """Return `x`, (N, C, spatial axes), with its padding; `x` itself if there is none."""
-        shape = self.padded_shape(x)
-        if shape == x.shape:
-            return x
-        padded = np.full(shape, fill, x.dtype)
-        padded[self.inner(x.shape[2:])] = x
-        return padded
+        """Return exactly what all windows cover of `x`, (N, C, spatial axes), with its padding.
 
-    def inner(self, spatial: Sequence[int]) -> tuple[slice, ...]:
-        """Return where an input of that size lies inside its padded form."""
-        inside = (
-            slice(before, before + length)
-            for before, length in zip(self.pads, spatial)  # noqa: B905 - pads has the ends too
-        )
-        return (slice(None), slice(None), *inside)
+        It is a view of `x` where no padding is covered.
+        """
+        return self.rows(x, slice(0, self.output(x.shape[2:])[0]), fill)
+
+    def rows(self, x: Array, rows: slice, fill: float = 0) -> Array:
+        """Return what the windows of some output rows cover, a row being a place on axis 2."""
+        places = self.output(x.shape[2:])
+        ranges = [(rows.start, rows.stop), *((0, count) for count in places[1:])]
+        source: list[slice] = [slice(None), slice(None)]
+        target: list[slice] = [slice(None), slice(None)]
+        shape = list(x.shape[:2])
+        for axis, (first, last) in enumerate(ranges):
+            begin = first * self.strides[axis] - self.pads[axis]
+            end = (last - 1) * self.strides[axis] + self.extents[axis] - self.pads[axis]
+            low = max(begin, 0)
+            high = max(low, min(end, x.shape[2 + axis]))
+            source.append(slice(low, high))
+            target.append(slice(low - begin, high - begin))
+            shape.append(end - begin)
+        covered = x[tuple(source)]
+        if covered.shape == tuple(shape):
+            return covered
+        padded = np.full(shape, fill, x.dtype)
+        padded[tuple(target)] = covered
+        return padded
 
     def taps(self, padded: Array, places: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Array]]:
         """Yield each kernel position with the view of `padded` that it meets at all places."""

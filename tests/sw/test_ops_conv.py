@@ -17,11 +17,11 @@ def axes(draw, rank, low, high):
 
 
 @st.composite
-def geometries(draw, most_padding=3):
+def geometries(draw):
     """Draw kernel, strides, dilations, asymmetric pads and an input size that holds the window."""
     rank = draw(st.integers(1, 3))
     kernel, dilations = axes(draw, rank, 1, 4), axes(draw, rank, 1, 2)
-    strides, pads = axes(draw, rank, 1, 3), axes(draw, 2 * rank, 0, most_padding)
+    strides, pads = axes(draw, rank, 1, 3), axes(draw, 2 * rank, 0, 5)
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     extra = axes(draw, rank, 0, 6)
     size = [max(1, e - pads[i] - pads[i + rank]) + extra[i] for i, e in enumerate(extents)]

@@ -1,0 +1,228 @@
+"""Lower bounds that hold for every plan: Lagrangian scores along precedence paths.
+
+A *score* is a weighted sum of criteria with a ceiling: each limit by itself, the value by itself, and
+Lagrangian combinations of both (Geoffrion, 1974). Time enters a score through the longest path from
+a tensor to the end, additive quantities through each task's least amount, so a partial plan whose
+score cannot stay below the ceiling is in no feasible plan that is better than the best one known.
+Bounds are float64; ceilings are widened by `TOLERANCE` so that rounding never cuts a plan off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heterolith.scheduler.model import LARGEST, Floats, Ints, Model, Option
+from heterolith.scheduler.modules import Module
+
+TOLERANCE = 1e-11
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Weighted sums of criteria.
+
+    Attributes
+    ----------
+    weights
+        float64 array of shape (scores, criteria).
+    slopes, offsets
+        float64 arrays of shape (scores,): a plan of value v that keeps all limits has scores of at
+        most ``slopes * v + offsets``.
+    """
+
+    weights: Floats
+    slopes: Floats
+    offsets: Floats
+
+    def ceilings(self, value: int) -> Floats:
+        """Return the largest scores of plans with at most this value, shape (scores,)."""
+        known = self.slopes * value if value < LARGEST else np.where(self.slopes > 0, np.inf, 0.0)
+        tops = known + self.offsets
+        return np.asarray(tops + np.abs(tops) * TOLERANCE)
+
+    def values(self, scores: Floats) -> Floats:
+        """Return the largest lower bound of the value, from scores of shape (scores, n)."""
+        rows = self.slopes > 0
+        bounds = (scores[rows] - self.offsets[rows, None]) / self.slopes[rows, None]
+        return np.asarray(bounds.max(axis=0))
+
+
+def make_scores(model: Model, multipliers: Floats) -> Scores:
+    """Return one Lagrangian score per row of multipliers, shape (scores, criteria).
+
+    A multiplier of a criterion of the value weighs it within the value; one of a limit prices it.
+    """
+    scales = np.array(model.scales, float)
+    limits = np.array(model.limits, float)
+    priced = (scales == 0) & (limits < LARGEST)
+    weights = np.where(priced | (scales > 0), multipliers, 0.0)
+    return Scores(weights, weights @ scales, weights[:, priced] @ limits[priced])
+
+
+def single_scores(model: Model) -> Scores:
+    """Return each criterion by itself, against the value or against its limit."""
+    count = len(model.limits)
+    eye = np.eye(count)
+    values = [i for i in range(count) if model.scales[i]]
+    limits = [i for i in range(count) if model.limits[i] < LARGEST]
+    return Scores(
+        np.concatenate([eye[values], eye[limits]]),
+        np.array([model.scales[i] for i in values] + [0] * len(limits), float),
+        np.array([0] * len(values) + [model.limits[i] for i in limits], float),
+    )
+
+
+def join(*parts: Scores) -> Scores:
+    """Return the scores of all parts, in order."""
+    return Scores(
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.slopes for part in parts]),
+        np.concatenate([part.offsets for part in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """What a module still has to pay, at least, beyond what a partial plan has paid.
+
+    Attributes
+    ----------
+    rest
+        Per task of the module: sum of the later tasks' least amounts, shape (scores,).
+    ends
+        Per task of the module: (scores, devices), to pay on top once it has ended on a device.
+    fresh, used
+        Per tensor: (scores, devices), to pay on top once it exists on a device; ``used`` leaves out
+        the amounts of its next transfer, which an earlier reader may have paid.
+    """
+
+    rest: list[Floats]
+    ends: list[Floats]
+    fresh: dict[int, Floats]
+    used: dict[int, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _TaskArrays:
+    """Options of a task in order of device: figures of shape (1 + quantities, options)."""
+
+    devices: Ints
+    starts: Ints
+    figures: Floats
+
+    def least(self, weights: Floats) -> Floats:
+        return np.asarray((weights[:, 1:] @ self.figures[1:]).min(axis=1))
+
+    def by_device(self, weights: Floats, ends: Floats) -> Floats:
+        """Return the least price of running on each device and of what follows."""
+        present = self.devices[self.starts]
+        prices = np.full(ends.shape, np.inf)
+        own = np.minimum.reduceat(weights @ self.figures, self.starts, axis=1)
+        prices[:, present] = own + ends[:, present]
+        return prices
+
+
+def _task_arrays(options: tuple[Option, ...]) -> _TaskArrays:
+    rows = sorted(options, key=lambda option: option.device)
+    devices = np.array([option.device for option in rows], np.int64)
+    starts = np.flatnonzero(np.diff(devices, prepend=-1))
+    figures = np.array([(option.latency_ns, *option.amounts) for option in rows], float).T
+    return _TaskArrays(devices, starts, figures)
+
+
+class Relaxation:
+    """Costs of a model as arrays, and path bounds from them; every task must have an option."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.devices = len(model.problem.devices)
+        self._tasks = [_task_arrays(options) for options in model.options]
+        count, tensors = self.devices, len(model.routes)
+        # Figures (tensors, 1 + quantities, origin, target); infinite where there is no route.
+        self._routes = np.zeros((tensors, 1 + model.quantities, count, count))
+        self._closed = np.full((tensors, count, count), np.inf)
+        self._closed[:, range(count), range(count)] = 0.0
+        for tensor, routes in enumerate(model.routes):
+            for (origin, target), legs in routes.items():
+                self._closed[tensor, origin, target] = 0.0
+                for leg in legs:
+                    self._routes[tensor, :, origin, target] += (leg.latency_ns, *leg.amounts)
+
+    def tails(self, module: Module, weights: Floats, exits: Floats) -> Tails:
+        """Return the path bounds of a module.
+
+        Parameters
+        ----------
+        weights
+            Scores by time and amounts, shape (scores, 1 + quantities).
+        exits
+            What is left to pay once the module's last task has ended on a device, shape (scores,
+            devices); the final module has transfers home instead.
+        """
+        tails = Tails([], [], {}, {})
+        problem = self.model.problem
+        prices: dict[int, list[Floats]] = {}
+        if module.final:
+            home = np.full((len(weights), self.devices), np.inf)
+            home[:, problem.home] = 0.0
+            prices = {tensor: [home] for tensor in problem.outputs}
+        rest = np.zeros(len(weights))
+        for index in range(module.last - 1, module.first - 1, -1):
+            task, arrays = problem.tasks[index], self._tasks[index]
+            if index == module.last - 1 and not module.final:
+                ends = exits
+            else:
+                self._settle(tails, task.outputs, weights, prices)
+                after = [tails.fresh[tensor] for tensor in task.outputs if tensor in prices]
+                ends = np.max(after, axis=0) if after else np.zeros((len(weights), self.devices))
+            tails.ends.append(ends)
+            tails.rest.append(rest)
+            least = arrays.least(weights)
+            price = arrays.by_device(weights, ends) - least[:, None]
+            rest = rest + least
+            for tensor in dict.fromkeys(task.inputs):
+                prices.setdefault(tensor, []).append(price)
+        self._settle(tails, module.entries, weights, prices)
+        tails.ends.reverse()
+        tails.rest.reverse()
+        tails.rest.insert(0, rest)
+        return tails
+
+    def _settle(
+        self,
+        tails: Tails,
+        tensors: tuple[int, ...],
+        weights: Floats,
+        prices: dict[int, list[Floats]],
+    ) -> None:
+        """Fill in what is left to pay for tensors whose readers are all known."""
+        for tensor in tensors:
+            if tensor in prices:
+                time = weights[:, :1, None] * self._routes[tensor, 0] + self._closed[tensor]
+                paid = time + np.tensordot(weights[:, 1:], self._routes[tensor, 1:], 1)
+                for table, price in ((tails.used, time), (tails.fresh, paid)):
+                    rows = [(price + reader[:, None]).min(axis=2) for reader in prices[tensor]]
+                    table[tensor] = np.max(rows, axis=0)
+
+    def crossing(self, module: Module, weights: Floats) -> Floats:
+        """Return the least scores of a module, shape (scores, devices in, devices out)."""
+        count, scores = self.devices, len(weights)
+        home = self.model.problem.home
+        if module.final:
+            tails = self.tails(module, weights, np.zeros((scores, count)))
+            table = np.full((scores, count, count), np.inf)
+            table[:, :, home] = self._entering(module, tails)
+            return table
+        exits = np.where(np.eye(count, dtype=bool), 0.0, np.inf)
+        tails = self.tails(
+            module, np.repeat(weights, count, axis=0), np.tile(exits, (scores, 1))
+        )
+        table = self._entering(module, tails).reshape(scores, count, count)
+        return np.ascontiguousarray(table.transpose(0, 2, 1))
+
+    def _entering(self, module: Module, tails: Tails) -> Floats:
+        rows = [tails.fresh[tensor] for tensor in module.entries]
+        longest = np.max(rows, axis=0) if rows else np.zeros((len(tails.rest[0]), self.devices))
+        return np.asarray(longest + tails.rest[0][:, None])

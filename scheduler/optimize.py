@@ -1,0 +1,148 @@
+"""From a model to its best plan: tables of all modules, then the chain.
+
+Easy modules are enumerated at once. The others get narrow tables first, whose composition yields a
+plan to prune by, then wide ones. Invariant: if no table was narrowed, the outcome is a proved optimum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from heterolith.scheduler.bounds import Relaxation, Scores, join, single_scores
+from heterolith.scheduler.chain import ChainBounds, Composer, chain_bounds, table_crossing
+from heterolith.scheduler.labels import Program, compile_module
+from heterolith.scheduler.model import LARGEST, Floats, Model
+from heterolith.scheduler.modules import last_uses, split
+from heterolith.scheduler.multipliers import tune
+from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable
+
+EASY = 1024
+"""A module with at most this many selections is enumerated without bounds."""
+NARROW = 48
+"""Width of the first table of a module that is not easy."""
+EFFORT = 600_000
+"""Columns over all steps of all modules that are not easy."""
+WIDEST = 40_000
+"""Columns of a table and labels at a cut at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """The best plan known: its value and choice index per task; `LARGEST` and nothing if none."""
+
+    value: int = LARGEST
+    picks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Best plan found and a bound: no plan has a value below ``lower_bound``.
+
+    ``lower_bound`` equals the value if the plan is proved best; without a plan it is infinite if
+    there is provably none.
+    """
+
+    incumbent: Incumbent
+    lower_bound: float
+
+
+class Optimizer:
+    """Search for the best plan of a model; ``best`` is the best one so far at any time."""
+
+    def __init__(self, model: Model, best: Incumbent, late: Callable[[], bool]) -> None:
+        self.model, self.best, self.late = model, best, late
+        self.home = model.problem.home
+        self.devices = len(model.problem.devices)
+        uses = last_uses(model.problem)
+        self.programs = [compile_module(model, module, uses) for module in split(model.problem)]
+        self.hard = [i for i, p in enumerate(self.programs) if _selections(model, p) > EASY]
+        self.tables: dict[int, ModuleTable] = {}
+        self.relaxation = Relaxation(model)
+        self.scores = single_scores(model)
+        self.lower_bound = -math.inf
+
+    def run(self) -> Outcome:
+        """Search, then return the outcome."""
+        for index in range(len(self.programs)):
+            if index not in self.hard:
+                self.tables[index] = self._easy(self.programs[index])
+        self._tune()
+        if self.hard:
+            self._fill(lambda _: NARROW)
+            self._compose()
+            self._tune()
+            budget = _Budget(self.programs, self.hard)
+            self._fill(budget.width)
+        dropped = min(self._compose(), *(t.dropped for t in self.tables.values()))
+        proved = max(self.lower_bound, dropped)
+        return Outcome(self.best, min(proved, self.best.value if self.best.picks else math.inf))
+
+    def _easy(self, program: Program) -> ModuleTable:
+        weights = self.scores.weights @ self.model.forms
+        nothing = np.zeros((len(weights), self.devices))
+        ceilings = self.scores.ceilings(self.best.value - 1)
+        tails = self.relaxation.tails(program.module, weights, nothing)
+        guide = Guide(self.scores, ceilings, weights, self._doors(program, nothing), tails)
+        return ModuleSearch(self.model, program, guide).run(WIDEST)
+
+    def _doors(self, program: Program, before: Floats) -> Floats:
+        """Close every entry of the first module but home."""
+        if program.module.first:
+            return before
+        doors = np.full_like(before, np.inf)
+        doors[:, self.home] = before[:, self.home]
+        return doors
+
+    def _crossing(self, index: int, scores: Scores) -> Floats:
+        table = self.tables.get(index)
+        if table is not None and table.dropped == math.inf:
+            return table_crossing(table, scores.weights, self.devices)
+        weights = scores.weights @ self.model.forms
+        return self.relaxation.crossing(self.programs[index].module, weights)
+
+    def _bounds(self, scores: Scores) -> ChainBounds:
+        crossings = [self._crossing(index, scores) for index in range(len(self.programs))]
+        return chain_bounds(crossings, self.home)
+
+    def _tune(self) -> None:
+        """Price the limits anew and raise the lower bound."""
+        singles = single_scores(self.model)
+        self.scores = singles
+        if len(self.model.limits) > 1:
+            def totals(weights: Floats) -> Floats:
+                trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
+                return self._bounds(trial).totals
+
+            priced, self.point = tune(self.model, totals, self.point)
+            self.scores = join(singles, priced)
+        totals_now = self._bounds(self.scores).totals
+        self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
+
+    def _fill(self, width: Callable[[int], int]) -> None:
+        """Make tables of the modules that are not easy, smaller modules first."""
+        for index in sorted(self.hard, key=lambda i: len(self.programs[i].steps)):
+            table = self.tables.get(index)
+            if table is not None and table.dropped == math.inf:
+                continue
+            bounds = self._bounds(self.scores)
+            program = self.programs[index]
+            weights = self.scores.weights @ self.model.forms
+            tails = self.relaxation.tails(program.module, weights, bounds.after[index])
+            ceilings = self.scores.ceilings(self.best.value - 1)
+            guide = Guide(self.scores, ceilings, weights, bounds.before[index], tails)
+            search = ModuleSearch(self.model, program, guide)
+            self.tables[index] = search.run(NARROW if self.late() else width(index))
+
+    def _compose(self) -> float:
+        """Compose the tables, keep the plan if it is better, return the least dropped value."""
+        tables = [self.tables[index] for index in range(len(self.programs))]
+        bounds = self._bounds_of(tables)
+        composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
+        found = composer.run(NARROW if self.late() else WIDEST)
+        if found.value < self.best.value:
+            self.best = Incumbent(found.value, found.picks)
+        return found.dropped

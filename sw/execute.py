@@ -1,0 +1,144 @@
+"""Run a network in float32 on numpy: the oracle that needs no other engine.
+
+`apply` computes one layer with everything fused into it; `execute` runs all layers in order and drops
+each tensor after its last reader. Invariant: inputs and constants are never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from heterolith.errors import InputError, unknown_name
+from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.ops import check, compute
+from heterolith.sw.ops.tiling import TILED, Finish, Job
+from heterolith.sw.workers.team import Team
+
+
+def check_inputs(network: Network, inputs: Mapping[str, Array]) -> None:
+    """Check arrays against the network's inputs.
+
+    Raises
+    ------
+    InputError
+        If a name is missing or unknown, or a shape or dtype is not the network's.
+    """
+    for name in inputs:
+        if name not in network.inputs:
+            raise unknown_name("network input", name, network.inputs)
+    for name in network.inputs:
+        expected = network.tensors[name]
+        needs = f"{network.name} needs {expected.dtype} of shape {expected.shape}"
+        if name not in inputs:
+            raise InputError(f"input {name!r} is missing; {needs}")
+        value = inputs[name]
+        if not isinstance(value, np.ndarray):
+            raise InputError(f"input {name!r} is a {type(value).__name__}; {needs}")
+        if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
+            raise InputError(
+                f"input {name!r} is {value.dtype.name} of shape {value.shape}; {needs}"
+            )
+
+
+def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -> tuple[Array, ...]:
+    """Compute a layer: its operator, plus the residual, clamped by the activation.
+
+    Parameters
+    ----------
+    arrays
+        Every input of the layer and its residual, constants included, by name.
+    team
+        Threads to use; the caller's alone by default.
+
+    Returns
+    -------
+    tuple of arrays
+        One per output; they may share memory with the inputs, as a reshape does.
+
+    Raises
+    ------
+    InputError
+        If the operator is not known or the arrays do not fit it.
+    """
+    inputs = [arrays[name] if name else None for name in layer.inputs]
+    finish = Finish(arrays[layer.residual] if layer.residual else None, layer.activation)
+    tiled = TILED.get(layer.op)
+    if tiled is not None and len(layer.outputs) == 1:
+        check(layer.op, layer.attributes)
+        return (tiled(Job(layer.attributes, inputs, finish), team or Team(1)),)
+    results = compute(layer.op, layer.attributes, inputs, len(layer.outputs))
+    if finish == Finish():
+        return results
+    first = results[0]
+    finish.check(first.shape)
+    held = [value for value in inputs if value is not None]
+    if not first.flags.writeable or any(np.may_share_memory(first, value) for value in held):
+        first = first.copy()
+    finish.apply(first, (slice(None),) * first.ndim)
+    return (first, *results[1:])
+
+
+def execute(
+    network: Network, inputs: Mapping[str, Array], *, keep: bool = False, threads: int = 1
+) -> dict[str, Array]:
+    """Run a network.
+
+    Parameters
+    ----------
+    inputs
+        Arrays by name, of the shapes and dtypes of ``network.tensors``.
+    keep
+        Return every activation instead of the outputs alone; nothing is dropped then.
+    threads
+        Threads to use; BLAS works with one meanwhile.
+
+    Returns
+    -------
+    dict
+        Network outputs by name, with ``keep`` all activations, inputs included.
+
+    Raises
+    ------
+    InputError
+        If the inputs do not fit the network; a layer that fails is named.
+    """
+    check_inputs(network, inputs)
+    team = Team(threads)
+    arrays: dict[str, Array] = {**network.constants, **inputs}
+    last_readers = {} if keep else _last_readers(network)
+    try:
+        with team.at_work():
+            for layer in network.layers:
+                with naming(layer):
+                    results = apply(layer, arrays, team)
+                arrays.update(zip(layer.outputs, results, strict=True))
+                for name in last_readers.get(layer.name, ()):
+                    del arrays[name]
+    finally:
+        team.close()
+    wanted = network.tensors if keep else network.outputs
+    return {name: arrays[name] for name in wanted if name in arrays}
+
+
+@contextmanager
+def naming(layer: Layer) -> Iterator[None]:
+    """Name the layer in an `InputError` that comes out of it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"layer {layer.name!r} ({layer.op}): {error}") from error
+
+
+def _last_readers(network: Network) -> dict[str, list[str]]:
+    """Return layer name -> activations that nothing reads after it, unread outputs among them."""
+    last = {name: layer.name for layer in network.layers for name in layer.outputs}
+    for layer in network.layers:
+        last.update(dict.fromkeys(network.activations(layer), layer.name))
+    dropped: dict[str, list[str]] = {}
+    for name, reader in last.items():
+        if name not in network.outputs:
+            dropped.setdefault(reader, []).append(name)
+    return dropped

@@ -1,0 +1,1 @@
+"""Devices that compute layers; each keeps the Protocol of `heterolith.sw.worker`."""
