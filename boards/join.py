@@ -32,7 +32,7 @@ def _free(board: str, wanted: Iterable[str], taken: Iterable[str]) -> dict[str, 
 def _renamed(board: Platform, base: Platform) -> Platform:
     """Return a board with the names it has beside what is already joined."""
     devices, memories, links, rails, domains = (
-        _free(board.name, (item.name for item in new), (item.name for item in old))
+        _free(board.boards[0], (item.name for item in new), (item.name for item in old))
         for new, old in (
             (board.devices, base.devices),
             (board.memories, base.memories),
@@ -72,7 +72,7 @@ def join(name: str, boards: Sequence[Platform], cable: Cable) -> Platform:
         added = _renamed(board, joined)
         wired = [link.name for link in (*joined.links, *added.links)]
         link = Link(
-            name=_free(board.name, [cable.name], wired)[cable.name],
+            name=_free(board.boards[0], [cable.name], wired)[cable.name],
             ends=(joined.home, added.home),
             bandwidth_mbs=cable.bandwidth_mbs,
             latency_us=cable.latency_us,

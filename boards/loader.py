@@ -32,14 +32,15 @@ def _parser() -> ModuleType:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    parser = _parser()
+    parser, text = _parser(), ""
     try:
-        with path.open("rb") as file:
-            document: dict[str, Any] = parser.load(file)
+        text = path.read_text(encoding="utf-8")
+        document: dict[str, Any] = parser.loads(text)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a TOML file") from None
     except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; correct it there") from None
+        why = str(error).replace("end of document", f"line {len(text.splitlines())}, the end")
+        raise InputError(f"{path} is not valid TOML: {why}; correct it there") from None
     return document
 
 

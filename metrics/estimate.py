@@ -15,9 +15,9 @@ from heterolith import hw
 from heterolith.boards import Device, Link, Platform
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics.profile import Cost, LinkCost, Profile
-from heterolith.metrics.work import VIEWS, moved_bytes, operations
+from heterolith.metrics.work import moved_bytes, operations
+from heterolith.sw import offload
 from heterolith.sw.network import Layer, Network
-from heterolith.sw.workers import fpga
 
 ELEMENT_BYTES = {"fpga": 1, "cpu": 4, "gpu": 4}
 """Width of an activation in a device's DRAM: int8 codes on the FPGA, float32 elsewhere."""
@@ -38,9 +38,9 @@ def _roofline_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: 
 
 
 def _fpga_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
-    if layer.op in VIEWS:
+    if layer.op in offload.VIEWS:
         return 0
-    cycles = fpga.layer_cycles(network, layer, hw.config(device.array), bandwidth_gbs)
+    cycles = offload.layer_cycles(network, layer, hw.config(device.array), bandwidth_gbs)
     return math.ceil(device.launch_us * 1e3 + cycles.total * 1e3 / device.mhz)
 
 
@@ -133,7 +133,7 @@ def estimate(network: Network, platform: Platform, measured: Sequence[Cost] = ()
     costs, unsupported = [], []
     for layer in network.layers:
         for device in platform.devices:
-            reason = fpga.support(network, layer) if device.kind == "fpga" else ""
+            reason = offload.support(network, layer) if device.kind == "fpga" else ""
             if reason:
                 unsupported.append((layer.name, device.name, reason))
                 continue

@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 
 from heterolith.sw.network import Layer, Network
-
-VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
-"""Operators that only rename memory: no time, no energy, on any device."""
+from heterolith.sw.offload import VIEWS
 
 STEPS = {"Softmax": 8, "LogSoftmax": 8, "Sigmoid": 8, "Tanh": 8, "Exp": 8, "Erf": 8, "Gelu": 12}
 """Elementary steps per output element of operators with transcendental functions."""
@@ -25,7 +23,7 @@ def operations(network: Network, layer: Layer) -> int:
     if layer.op in VIEWS:
         return 0
     if layer.op in {"MaxPool", "AveragePool"}:
-        return elements * math.prod(layer.attributes["kernel_shape"])
+        return elements * int(math.prod(layer.attributes["kernel_shape"]))
     if layer.op == "LRN":
         return elements * (int(layer.attributes["size"]) + 4)
     inputs = sum(network.tensors[name].elements for name in network.activations(layer))

@@ -93,15 +93,17 @@ class Tails:
         Per task of the module: sum of the later tasks' least amounts, shape (scores,).
     ends
         Per task of the module: (scores, devices), to pay on top once it has ended on a device.
-    fresh, used
-        Per tensor: (scores, devices), to pay on top once it exists on a device; ``used`` leaves out
-        the amounts of its next transfer, which an earlier reader may have paid.
+    fresh
+        Per tensor: (scores, devices), to pay on top once it exists on a device.
+    used
+        Per task: the same for tensors read before, for the readers after it and without the
+        amounts of transfers, which an earlier reader may have paid.
     """
 
     rest: list[Floats]
     ends: list[Floats]
     fresh: dict[int, Floats]
-    used: dict[int, Floats]
+    used: list[dict[int, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,50 +163,50 @@ class Relaxation:
             What is left to pay once the module's last task has ended on a device, shape (scores,
             devices); the final module has transfers home instead.
         """
-        tails = Tails([], [], {}, {})
+        tails = Tails([], [], {}, [])
+        used: dict[int, Floats] = {}
         problem = self.model.problem
-        prices: dict[int, list[Floats]] = {}
+        nothing = np.zeros((len(weights), self.devices))
         if module.final:
-            home = np.full((len(weights), self.devices), np.inf)
+            home = np.full_like(nothing, np.inf)
             home[:, problem.home] = 0.0
-            prices = {tensor: [home] for tensor in problem.outputs}
+            for tensor in problem.outputs:
+                self._read(tails.fresh, used, tensor, weights, home)
         rest = np.zeros(len(weights))
         for index in range(module.last - 1, module.first - 1, -1):
             task, arrays = problem.tasks[index], self._tasks[index]
+            after = [tails.fresh[tensor] for tensor in task.outputs if tensor in tails.fresh]
+            ends = np.max(after, axis=0) if after else nothing
             if index == module.last - 1 and not module.final:
                 ends = exits
-            else:
-                self._settle(tails, task.outputs, weights, prices)
-                after = [tails.fresh[tensor] for tensor in task.outputs if tensor in prices]
-                ends = np.max(after, axis=0) if after else np.zeros((len(weights), self.devices))
             tails.ends.append(ends)
             tails.rest.append(rest)
+            tails.used.append(used.copy())
             least = arrays.least(weights)
             price = arrays.by_device(weights, ends) - least[:, None]
             rest = rest + least
             for tensor in dict.fromkeys(task.inputs):
-                prices.setdefault(tensor, []).append(price)
-        self._settle(tails, module.entries, weights, prices)
-        tails.ends.reverse()
-        tails.rest.reverse()
-        tails.rest.insert(0, rest)
+                self._read(tails.fresh, used, tensor, weights, price)
+        tails.rest.append(rest)
+        for rows in (tails.ends, tails.rest, tails.used):
+            rows.reverse()
         return tails
 
-    def _settle(
+    def _read(
         self,
-        tails: Tails,
-        tensors: tuple[int, ...],
+        fresh: dict[int, Floats],
+        used: dict[int, Floats],
+        tensor: int,
         weights: Floats,
-        prices: dict[int, list[Floats]],
+        price: Floats,
     ) -> None:
-        """Fill in what is left to pay for tensors whose readers are all known."""
-        for tensor in tensors:
-            if tensor in prices:
-                time = weights[:, :1, None] * self._routes[tensor, 0] + self._closed[tensor]
-                paid = time + np.tensordot(weights[:, 1:], self._routes[tensor, 1:], 1)
-                for table, price in ((tails.used, time), (tails.fresh, paid)):
-                    rows = [(price + reader[:, None]).min(axis=2) for reader in prices[tensor]]
-                    table[tensor] = np.max(rows, axis=0)
+        """Let a reader with a price per device add to what is left to pay for a tensor."""
+        time = weights[:, :1, None] * self._routes[tensor, 0] + self._closed[tensor]
+        paid = time + np.tensordot(weights[:, 1:], self._routes[tensor, 1:], 1)
+        for table, transfer in ((used, time), (fresh, paid)):
+            # Axes: score, origin, target.
+            least = (transfer + price[:, None]).min(axis=2)
+            table[tensor] = np.maximum(table[tensor], least) if tensor in table else least
 
     def crossing(self, module: Module, weights: Floats) -> Floats:
         """Return the least scores of a module, shape (scores, devices in, devices out)."""

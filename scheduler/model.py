@@ -57,6 +57,8 @@ class Model:
 
     Attributes
     ----------
+    aim
+        What is minimised, see `build_model`.
     options
         Kept choices per task.
     routes
@@ -67,7 +69,7 @@ class Model:
         Bound per criterion, `LARGEST` if there is none.
     scales
         The value of a plan is the largest of ceil(criterion / scale) over criteria with scale > 0;
-        without `Aim` that is criterion 0 with scale 1.
+        for the problem's own objective that is criterion 0 with scale 1.
     slack_mw
         Peak-power limit above idle if it can bind between concurrent items, else None.
     cost_step
@@ -75,6 +77,7 @@ class Model:
     """
 
     problem: Problem
+    aim: str
     options: tuple[tuple[Option, ...], ...]
     routes: tuple[dict[tuple[int, int], Route], ...]
     forms: Ints
@@ -291,6 +294,7 @@ def build_model(problem: Problem, *, aim: str = "objective", concurrent: bool = 
     convert = _Converter(problem, names, bounds.cost / COST_RANGE or 1.0, timed)
     return Model(
         problem=problem,
+        aim=aim,
         options=tuple(convert.options(task.choices, guarded) for task in problem.tasks),
         routes=tuple(convert.routes(tensor.routes) for tensor in problem.tensors),
         forms=np.array([[row.form.get(n, 0) for n in ("time", *names)] for row in rows], np.int64),

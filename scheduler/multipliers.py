@@ -47,9 +47,11 @@ def tune(model: Model, totals: Totals, start: Floats | None = None) -> tuple[Sco
 
 def _balanced(model: Model, totals: Totals) -> Floats:
     """Return multipliers under which each criterion weighs like the first."""
-    count = len(model.limits)
-    least = np.maximum(totals(np.eye(count)), 1.0)
-    return np.asarray(least[0] / least)
+    limits = np.array(model.limits, float)
+    least = totals(np.eye(len(limits)))
+    sizes = np.where(limits < LARGEST, limits, np.where(np.isfinite(least), least, 1.0))
+    sizes[0] = least[0] if np.isfinite(least[0]) else 1.0
+    return np.asarray(np.maximum(sizes[0], 1.0) / np.maximum(sizes, 1.0))
 
 
 STEPS = 17

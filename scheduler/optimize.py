@@ -7,7 +7,7 @@ plan to prune by, then wide ones. Invariant: if no table was narrowed, the outco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,8 @@ class Optimizer:
         self.relaxation = Relaxation(model)
         self.scores = single_scores(model)
         self.lower_bound = -math.inf
+        self.point: Floats | None = None
+        self._crossings: dict[int, Floats] = {}
 
     def run(self) -> Outcome:
         """Search, then return the outcome."""
@@ -98,28 +100,34 @@ class Optimizer:
         return doors
 
     def _crossing(self, index: int, scores: Scores) -> Floats:
+        """Return least scores of a module: exact from a complete table, else relaxed."""
         table = self.tables.get(index)
         if table is not None and table.dropped == math.inf:
             return table_crossing(table, scores.weights, self.devices)
         weights = scores.weights @ self.model.forms
         return self.relaxation.crossing(self.programs[index].module, weights)
 
-    def _bounds(self, scores: Scores) -> ChainBounds:
-        crossings = [self._crossing(index, scores) for index in range(len(self.programs))]
+    def _bounds(self) -> ChainBounds:
+        for index in range(len(self.programs)):
+            if index not in self._crossings:
+                self._crossings[index] = self._crossing(index, self.scores)
+        crossings = [self._crossings[index] for index in range(len(self.programs))]
         return chain_bounds(crossings, self.home)
 
     def _tune(self) -> None:
         """Price the limits anew and raise the lower bound."""
         singles = single_scores(self.model)
         self.scores = singles
+        self._crossings.clear()
         if len(self.model.limits) > 1:
             def totals(weights: Floats) -> Floats:
                 trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
-                return self._bounds(trial).totals
+                crossings = [self._crossing(i, trial) for i in range(len(self.programs))]
+                return chain_bounds(crossings, self.home).totals
 
             priced, self.point = tune(self.model, totals, self.point)
             self.scores = join(singles, priced)
-        totals_now = self._bounds(self.scores).totals
+        totals_now = self._bounds().totals
         self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
 
     def _fill(self, width: Callable[[int], int]) -> None:
@@ -128,7 +136,7 @@ class Optimizer:
             table = self.tables.get(index)
             if table is not None and table.dropped == math.inf:
                 continue
-            bounds = self._bounds(self.scores)
+            bounds = self._bounds()
             program = self.programs[index]
             weights = self.scores.weights @ self.model.forms
             tails = self.relaxation.tails(program.module, weights, bounds.after[index])
@@ -136,13 +144,37 @@ class Optimizer:
             guide = Guide(self.scores, ceilings, weights, bounds.before[index], tails)
             search = ModuleSearch(self.model, program, guide)
             self.tables[index] = search.run(NARROW if self.late() else width(index))
+            self._crossings.pop(index, None)
 
     def _compose(self) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
         tables = [self.tables[index] for index in range(len(self.programs))]
-        bounds = self._bounds_of(tables)
+        # Bounds of what these tables hold, also where they are narrow: only they are composed.
+        weights = self.scores.weights
+        crossings = [table_crossing(table, weights, self.devices) for table in tables]
+        bounds = chain_bounds(crossings, self.home)
         composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
         found = composer.run(NARROW if self.late() else WIDEST)
         if found.value < self.best.value:
             self.best = Incumbent(found.value, found.picks)
         return found.dropped
+
+
+def _selections(model: Model, program: Program) -> int:
+    """Return the number of selections of a module, or a larger number than `EASY`."""
+    return math.prod(len(model.options[step.task]) for step in program.steps)
+
+
+class _Budget:
+    """Shares `EFFORT` among the steps of the modules that are not easy, smaller modules first."""
+
+    def __init__(self, programs: Sequence[Program], hard: Sequence[int]) -> None:
+        self.steps = {index: len(programs[index].steps) for index in hard}
+        self.left = EFFORT
+
+    def width(self, index: int) -> int:
+        """Return the allowance per step of a module."""
+        share = self.left // sum(self.steps.values())
+        steps = self.steps.pop(index)
+        self.left -= share * steps
+        return min(max(share, NARROW), WIDEST)

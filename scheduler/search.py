@@ -153,7 +153,7 @@ class ModuleSearch:
         guide = self.guide
         other = np.full((len(guide.ceilings), rows.shape[1]), -np.inf)
         for (tensor, base), was_sent in step.survivors:
-            tails = guide.tails.used if was_sent else guide.tails.fresh
+            tails = guide.tails.used[position] if was_sent else guide.tails.fresh
             if tensor in tails:
                 tail = guide.weights[:, :1] * rows[base + 1] + tails[tensor][:, rows[base]]
                 np.maximum(other, tail, out=other)

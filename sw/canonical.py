@@ -1,9 +1,10 @@
 """Nodes of any operator set in one canonical form: operator set 18 with all defaults filled in.
 
-What later sets turned from attributes into inputs (axes, pads, bounds, shapes) is a constant input;
-windows have explicit pads (`heterolith.sw.spatial`); ``Upsample`` is ``Resize``; ``Split`` names its
-sizes; a ``Sum`` of two is ``Add``. ``Softmax``, ``LogSoftmax`` and ``Hardmax`` from before set 13 get
-the axis that means the same or, if there is none, ``flatten=1``: a matrix split at ``axis``.
+What later sets turned from attributes into inputs (axes, pads, bounds, shapes) is a constant
+input; windows have explicit pads (`heterolith.sw.spatial`); ``Upsample`` is ``Resize``; ``Split``
+names its sizes; a ``Sum`` of two is ``Add``. ``Softmax``, ``LogSoftmax`` and ``Hardmax`` from
+before set 13 get the axis that means the same or, if there is none, ``flatten=1``: a matrix split
+at ``axis``.
 
 Left out: ``momentum`` and ``training_mode`` of BatchNormalization, and attributes newer than set 18
 that have their default. Source: ONNX docs/Changelog.md.
@@ -13,16 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from heterolith.errors import InputError
 from heterolith.sw.draft import Draft
 from heterolith.sw.network import Layer, TensorType
 from heterolith.sw.onnx_types import DATA_TYPES, schema_of
 from heterolith.sw.spatial import resolve_transposed, resolve_window
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto
 
 _CANONICAL_OPSET = 18
 _LEGACY = ("consumed_inputs", "is_test", "spatial", "broadcast", "output_sequence")
@@ -70,6 +75,7 @@ def canonicalize(node: Node, draft: Draft) -> None:
     for name in _LEGACY:
         node.attributes.pop(name, None)
     schema = schema_of(node.op, _CANONICAL_OPSET) or schema_of(node.op, node.opset)
+    assert schema is not None  # check_nodes has seen it
     wanted = _defaults(node.op, schema.since_version)
     newer = [name for name in defaults if name not in schema.attributes]
     for name in newer:
@@ -82,7 +88,7 @@ def canonicalize(node: Node, draft: Draft) -> None:
         node.inputs.pop()
 
 
-def attribute_value(proto: Any) -> Any:
+def attribute_value(proto: AttributeProto) -> object:
     """Return an ``AttributeProto``'s int, float, str, tuple of them, or array."""
     from onnx import AttributeProto, helper, numpy_helper
 
@@ -98,7 +104,7 @@ def attribute_value(proto: Any) -> Any:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _defaults(op: str, opset: int) -> Mapping[str, Any]:
     """Return the defaults of an operator's attributes at an operator set."""
     schema = schema_of(op, opset)
@@ -110,7 +116,7 @@ def _defaults(op: str, opset: int) -> Mapping[str, Any]:
     }
 
 
-def _constant(node: Node, draft: Draft, what: str, value: Any, dtype: str = "int64") -> str:
+def _constant(node: Node, draft: Draft, what: str, value: ArrayLike, dtype: str = "int64") -> str:
     return draft.add_constant(f"{node.name}:{what}", np.asarray(value, dtype))
 
 
@@ -272,7 +278,7 @@ def _slice(node: Node, draft: Draft) -> None:
         given = (node.attributes.pop(name, None) for name in ("starts", "ends", "axes"))
         node.inputs[1:] = [
             "" if value is None else _constant(node, draft, name, value)
-            for name, value in zip(("starts", "ends", "axes"), given)
+            for name, value in zip(("starts", "ends", "axes"), given, strict=True)
         ]
 
 

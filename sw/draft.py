@@ -1,8 +1,8 @@
 """A network under construction: what the ONNX import fills and the fusion rewrites.
 
-The only mutable network there is; it lives from the first node to `Draft.finish` and is never shared.
-Layers stay in topological order. A constant that is replaced is released at once, so that an import
-holds one copy of the weights.
+The only mutable network there is; it lives from the first node to `Draft.finish` and is never
+shared. Layers stay in topological order. A constant that is replaced is released at once, so that
+an import holds one copy of the weights.
 """
 
 from __future__ import annotations

@@ -30,17 +30,31 @@ def check_inputs(network: Network, inputs: Mapping[str, Array]) -> None:
         if name not in network.inputs:
             raise unknown_name("network input", name, network.inputs)
     for name in network.inputs:
-        expected = network.tensors[name]
-        needs = f"{network.name} needs {expected.dtype} of shape {expected.shape}"
-        if name not in inputs:
-            raise InputError(f"input {name!r} is missing; {needs}")
-        value = inputs[name]
-        if not isinstance(value, np.ndarray):
-            raise InputError(f"input {name!r} is a {type(value).__name__}; {needs}")
-        if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
-            raise InputError(
-                f"input {name!r} is {value.dtype.name} of shape {value.shape}; {needs}"
-            )
+        _check_array(name, inputs, network)
+
+
+def check_activations(network: Network, layer: Layer, inputs: Mapping[str, Array]) -> None:
+    """Check arrays against what a layer reads besides constants; others are not looked at.
+
+    Raises
+    ------
+    InputError
+        If one is missing, or its shape or dtype is not the network's.
+    """
+    for name in network.activations(layer):
+        _check_array(name, inputs, network)
+
+
+def _check_array(name: str, inputs: Mapping[str, Array], network: Network) -> None:
+    expected = network.tensors[name]
+    needs = f"{network.name} needs {expected.dtype} of shape {expected.shape}"
+    if name not in inputs:
+        raise InputError(f"input {name!r} is missing; {needs}")
+    value = inputs[name]
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"input {name!r} is a {type(value).__name__}, no numpy array; {needs}")
+    if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
+        raise InputError(f"input {name!r} is {value.dtype.name} of shape {value.shape}; {needs}")
 
 
 def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -> tuple[Array, ...]:

@@ -133,6 +133,6 @@ def folded_bias(layer: Layer, bias: Array | None, affine: Affine, dtype: np.dtyp
 def _check(result: Array, layer: Layer) -> None:
     if not np.isfinite(result).all():
         raise InputError(
-            f"weights of node {layer.name!r} ({layer.op}) leave the range of {result.dtype} when what "
-            "follows is folded into them; export the model again"
+            f"weights of node {layer.name!r} ({layer.op}) leave the range of {result.dtype} when "
+            "what follows is folded into them; export the model again"
         )

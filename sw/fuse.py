@@ -1,10 +1,10 @@
-"""Fuses layers: conv or gemm, then per-channel scale and shift, residual addition, activation.
+"""Fuses layers: conv or gemm, then scale and shift per channel, residual addition, activation.
 
-Rewrites are exact in real arithmetic (`heterolith.sw.fold` says how they round). A tensor disappears
-only if one layer alone reads it and it is no network output. A fused layer stands where its last part
-stood, so the order stays topological.
+Rewrites are exact in real arithmetic (`heterolith.sw.fold` says how they round). A tensor
+disappears only if one layer alone reads it and it is no network output. A fused layer stands where
+its last part stood, so the order stays topological.
 
-A batch normalization with nothing to fold into becomes a 1x1 convolution with one group per channel.
+A batch normalization with nothing to fold into becomes a 1x1 convolution, a group per channel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -64,13 +63,13 @@ class _Fuser:
             return None
         return layer
 
-    def _merge(self, before: Layer, layer: Layer, **changes: Any) -> None:
-        """Replace two layers by the earlier one with changes, in the place of the later."""
+    def _merge(self, before: Layer, layer: Layer, changed: Layer) -> None:
+        """Replace two layers by a changed form of the earlier one, in the place of the later."""
         name = before.outputs[0]
         self.done[self.producer.pop(name)] = None
         del self.draft.tensors[name]
         nodes = (*before.nodes, *layer.nodes)
-        self._push(replace(before, outputs=layer.outputs, nodes=nodes, **changes))
+        self._push(replace(changed, outputs=layer.outputs, nodes=nodes))
 
     def _replace(self, name: str, value: Array) -> str:
         """Store a changed constant, under its own name if nobody else reads it."""
@@ -97,7 +96,8 @@ class _Fuser:
         if inputs is None:
             return False
         beta = {"beta": 1.0} if before.op == "Gemm" else {}
-        self._merge(before, layer, inputs=inputs, attributes={**before.attributes, **beta})
+        attributes = {**before.attributes, **beta}
+        self._merge(before, layer, replace(before, inputs=inputs, attributes=attributes))
         return True
 
     def _fold_into(self, layer: Layer, affine: Affine) -> tuple[str, ...] | None:
@@ -140,7 +140,8 @@ class _Fuser:
             if fits and constants[bias].ndim <= 2 and self._is_float(source):
                 attributes = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
                 inputs = (*before.inputs, bias)
-                self._merge(before, layer, op="Gemm", inputs=inputs, attributes=attributes)
+                gemm = replace(before, op="Gemm", inputs=inputs, attributes=attributes)
+                self._merge(before, layer, gemm)
                 return True
         return False
 
@@ -155,7 +156,7 @@ class _Fuser:
         for name, other in (latest_first, latest_first[::-1]):
             before = self._before(name, _ADDS)
             if before is not None and not before.residual and before.activation is None:
-                self._merge(before, layer, residual=other)
+                self._merge(before, layer, replace(before, residual=other))
                 return True
         return False
 
@@ -168,7 +169,7 @@ class _Fuser:
         low, high = (
             min(max(bound, limits.low), limits.high) for bound in (earlier.low, earlier.high)
         )
-        self._merge(before, layer, activation=Activation(low, high))
+        self._merge(before, layer, replace(before, activation=Activation(low, high)))
         return True
 
     def _limits(self, layer: Layer) -> Activation | None:
@@ -187,7 +188,7 @@ class _Fuser:
         return Activation(*bounds) if bounds[0] <= bounds[1] else None
 
     def _as_convolution(self, layer: Layer) -> Layer:
-        """Return a batch normalization over pixels as a 1x1 convolution, other layers as they are."""
+        """Return a batch normalization over pixels as a 1x1 convolution, others as they are."""
         if layer.op != "BatchNormalization" or len(layer.outputs) != 1:
             return layer
         kind = self.draft.type_of(layer.outputs[0])

@@ -152,6 +152,8 @@ class Network:
         for name, tensor in self.tensors.items():
             digest.update(repr((name, tensor.shape, tensor.dtype)).encode())
         for name, value in self.constants.items():
-            dense = value.ravel()[:1] if 0 in value.strides else np.ascontiguousarray(value)
-            digest.update(repr((name, value.shape, str(value.dtype))).encode() + dense.tobytes())
+            # a repeated axis has stride 0 and counts once
+            once = tuple(slice(0, 1) if step == 0 else slice(None) for step in value.strides)
+            digest.update(repr((name, value.shape, str(value.dtype))).encode())
+            digest.update(np.ascontiguousarray(value[once]).tobytes())
         return digest.hexdigest()[:16]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING
 
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import TensorType
 from heterolith.sw.onnx_types import numpy_dtype, schema_of
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, TypeProto
+
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
-def inline_functions(proto: Any) -> Any:
+def inline_functions(proto: ModelProto) -> ModelProto:
     """Return the model with its own functions replaced by their bodies."""
     if not proto.functions:
         return proto
@@ -29,7 +32,7 @@ def inline_functions(proto: Any) -> Any:
         raise InputError(f"the model's functions cannot be inlined: {one_line(error)}") from None
 
 
-def model_opset(proto: Any) -> int:
+def model_opset(proto: ModelProto) -> int:
     """Return the version of the default operator set.
 
     Raises
@@ -44,13 +47,13 @@ def model_opset(proto: Any) -> int:
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= opset <= newest or proto.ir_version > onnx.IR_VERSION:
         raise InputError(
-            f"the model is opset {opset}, IR {proto.ir_version}; onnx {onnx.__version__} knows up to "
-            f"opset {newest}, IR {int(onnx.IR_VERSION)}; upgrade with: pip install -U onnx"
+            f"the model is opset {opset}, IR {proto.ir_version}; onnx {onnx.__version__} knows "
+            f"1 to {newest}, IR to {int(onnx.IR_VERSION)}; upgrade with: pip install -U onnx"
         )
     return opset
 
 
-def check_nodes(nodes: Sequence[Any], names: Sequence[str], opset: int) -> None:
+def check_nodes(nodes: Sequence[NodeProto], names: Sequence[str], opset: int) -> None:
     """Refuse nodes that no operator set of the model defines, and control flow.
 
     Parameters
@@ -65,7 +68,7 @@ def check_nodes(nodes: Sequence[Any], names: Sequence[str], opset: int) -> None:
     InputError
         Naming node, operator, domain and opset.
     """
-    for node, name in zip(nodes, names):
+    for node, name in zip(nodes, names, strict=True):
         what = f"node {name!r}: operator {node.op_type}"
         if node.domain not in ("", "ai.onnx"):
             raise InputError(
@@ -89,12 +92,15 @@ def unknown_operator(name: str, op: str, opset: int) -> InputError:
     near = get_close_matches(op, sorted(ops.OPERATORS), n=2, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else "export the model without it"
     return InputError(
-        f"node {name!r}: operator {op} (domain ai.onnx, opset {opset}) is known to no device; {hint}"
+        f"node {name!r}: operator {op} (domain ai.onnx, opset {opset}) is known to no device; "
+        f"{hint}"
     )
 
 
-def check_model(proto: Any) -> None:
-    """Run onnx's checker.
+def check_model(proto: ModelProto, inputs: Mapping[str, TensorType]) -> None:
+    """Run onnx's checker on a model, whose inputs are given their shapes for good.
+
+    The declared shapes of outputs, which may be stale or absent, are cleared.
 
     Raises
     ------
@@ -106,6 +112,17 @@ def check_model(proto: Any) -> None:
     if len(proto.graph.sparse_initializer):
         name = proto.graph.sparse_initializer[0].values.name
         raise InputError(f"tensor {name!r} is sparse; export the model with dense weights")
+    for entry in proto.graph.input:
+        if entry.name in inputs:
+            shape = entry.type.tensor_type.shape
+            shape.ClearField("dim")
+            for length in inputs[entry.name].shape:
+                shape.dim.add(dim_value=length)
+            shape.SetInParent()
+    for entry in proto.graph.output:
+        if entry.type.HasField("tensor_type"):
+            entry.type.tensor_type.shape.ClearField("dim")
+            entry.type.tensor_type.shape.SetInParent()
     try:
         checker.check_model(proto)
     except Exception as error:  # ValidationError, and RuntimeErrors of the C++ checker
@@ -113,7 +130,7 @@ def check_model(proto: Any) -> None:
 
 
 def static_inputs(
-    graph: Any, stored: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+    graph: GraphProto, stored: Mapping[str, object], shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, TensorType]:
     """Return the network inputs with static shapes.
 
@@ -146,7 +163,7 @@ def static_inputs(
     return result
 
 
-def _dims(tensor: Any) -> list[int | str]:
+def _dims(tensor: TypeProto.Tensor) -> list[int | str]:
     """Return each dimension's length, or its symbol where it is open."""
     return [
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
@@ -164,8 +181,9 @@ def _resolve(
         example = [
             dim if isinstance(dim, int) and dim > 0 else 1 for dim in dims or (1, 3, 224, 224)
         ]
+        lack = "dynamic shape" if dims is None or 0 not in dims else "a length of 0 in its shape"
         raise InputError(
-            f"input {name!r} has dynamic shape {written}; "
+            f"input {name!r} has {lack} {written}; "
             f"fix it with --shape {name}={'x'.join(map(str, example))}"
         )
     if any(length < 1 for length in given):
@@ -175,7 +193,8 @@ def _resolve(
     if dims is None:
         return tuple(given)
     fits = len(dims) == len(given) and all(
-        not isinstance(dim, int) or dim in (0, length) for dim, length in zip(dims, given)
+        not isinstance(dim, int) or dim in (0, length)
+        for dim, length in zip(dims, given, strict=True)
     )
     if not fits:
         raise InputError(

@@ -1,38 +1,31 @@
 """Reads an ONNX file without holding its weights twice.
 
-An ONNX file is one protocol-buffer message. Parsing it whole needs the file and the parsed copy in
-memory; here the large tensors are cut out of the byte stream first, the small rest is parsed, and each
-tensor is read from its place in the file when a layer asks for it. Invariant: damage of any kind ends
-in an `InputError`, never in an exception of protobuf.
+What is parsed is the model without its large tensors (`heterolith.sw.onnx_wire`); each of those is
+read from its place in the file when a layer asks for it. Invariant: damage of any kind ends in an
+`InputError`, never in an exception of protobuf.
 
-Source: onnx.proto (field numbers), the protocol-buffer wire format (protobuf.dev/programming-guides/
-encoding), ONNX "External Data" in docs/ExternalData.md.
+Source: ONNX docs/ExternalData.md.
 """
 
 from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Union
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
 from heterolith.sw.onnx_types import numpy_dtype
+from heterolith.sw.onnx_wire import BULK_BYTES, Buffer, cut
 
-_BULK_BYTES = 4096  # a tensor above this is read when it is needed
-_GRAPH, _INITIALIZER, _VALUE_INFO = 7, 5, 13  # ModelProto.graph, GraphProto.*
-_DATA_TYPE = 2  # TensorProto.data_type
-# TensorProto fields that hold little-endian elements as they are -> the data types they do it for.
-_RAW_DATA, _FLOAT_DATA, _DOUBLE_DATA = 9, 4, 10
-_VERBATIM = {_FLOAT_DATA: 1, _DOUBLE_DATA: 11}
-
-_Buffer = Union[bytes, mmap.mmap]
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, TensorProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +41,8 @@ class Initializer:
 class OnnxModel:
     """A ``ModelProto`` whose large initializers are graph inputs, and all initializers by name."""
 
-    proto: Any
+    proto: ModelProto
     initializers: dict[str, Initializer]
-
-
-class _DamagedError(Exception):
-    """The bytes are not a protocol-buffer message."""
 
 
 def read_file(path: Path) -> OnnxModel:
@@ -65,28 +54,30 @@ def read_file(path: Path) -> OnnxModel:
         If the file is missing, no file, not ONNX, truncated, or lacks its external data.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     if path.is_dir():
         raise InputError(f"{path} is a directory; give the path of an ONNX file in it")
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
-            data: _Buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            data: Buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an ONNX file") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     try:
-        rest, places = _cut(data)
+        rest, places = cut(data)
         proto = onnx.ModelProto.FromString(rest)
-    except (_DamagedError, DecodeError, ValueError) as error:
+    except (
+        Exception
+    ) as error:  # protobuf's DecodeError is not importable where it has no Python API
         raise InputError(_describe_damage(path, data, error)) from None
     finally:
         if isinstance(data, mmap.mmap):
             data.close()
     if not proto.graph.node and not proto.graph.output:
         raise InputError(f"{path} ({size} bytes) holds no ONNX graph; export the model again")
+    _check_text(proto.graph, path)
     initializers = {}
     for at, tensor in enumerate(proto.graph.initializer):
         initializers[tensor.name] = _initializer(tensor, path, places.get(at))
@@ -94,7 +85,7 @@ def read_file(path: Path) -> OnnxModel:
     return OnnxModel(_lighten(proto, bulky), initializers)
 
 
-def split_model(model: Any) -> OnnxModel:
+def split_model(model: ModelProto) -> OnnxModel:
     """Return the same for a ``ModelProto`` in memory, which is left unchanged.
 
     Raises
@@ -106,7 +97,7 @@ def split_model(model: Any) -> OnnxModel:
 
     graph = model.graph
     initializers = {tensor.name: _initializer(tensor, None, None) for tensor in graph.initializer}
-    bulky = {tensor.name for tensor in graph.initializer if tensor.ByteSize() > _BULK_BYTES}
+    bulky = {tensor.name for tensor in graph.initializer if tensor.ByteSize() > BULK_BYTES}
     light = onnx.ModelProto(ir_version=model.ir_version)
     light.opset_import.extend(model.opset_import)
     light.functions.extend(model.functions)
@@ -123,7 +114,7 @@ def split_model(model: Any) -> OnnxModel:
     return OnnxModel(_lighten(light, bulky), initializers)
 
 
-def _lighten(proto: Any, bulky: set[str]) -> Any:
+def _lighten(proto: ModelProto, bulky: set[str]) -> ModelProto:
     """Turn bulky initializers into typed graph inputs, which checker and inference take as well."""
     from onnx.helper import make_tensor_value_info
 
@@ -143,11 +134,25 @@ def _lighten(proto: Any, bulky: set[str]) -> Any:
     return proto
 
 
-def _initializer(tensor: Any, path: Path | None, place: tuple[int, int] | None) -> Initializer:
-    from onnx import TensorProto
+def _check_text(graph: GraphProto, path: Path) -> None:
+    """Refuse names that are no text, which protobuf hands over as bytes."""
+    names: list[object] = []
+    for node in graph.node:
+        names += [node.op_type, node.domain, node.name, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    names += [entry.name for entry in (*graph.initializer, *graph.input, *graph.output)]
+    for name in names:
+        if not isinstance(name, str) or not (name.isprintable() or not name):
+            raise InputError(
+                f"{path} holds {name!r} as a name, which is no text; export or copy the model again"
+            )
 
+
+def _initializer(
+    tensor: TensorProto, path: Path | None, place: tuple[int, int] | None
+) -> Initializer:
     shape = tuple(tensor.dims)
-    if tensor.data_location == TensorProto.EXTERNAL:
+    if tensor.data_location == tensor.EXTERNAL:
         path, place = _external(tensor, path)
     if place is None:
         return Initializer(tensor.data_type, shape, partial(_parsed, tensor))
@@ -156,7 +161,7 @@ def _initializer(tensor: Any, path: Path | None, place: tuple[int, int] | None) 
     return Initializer(tensor.data_type, shape, read)
 
 
-def _parsed(tensor: Any) -> Array:
+def _parsed(tensor: TensorProto) -> Array:
     from onnx import numpy_helper
 
     try:
@@ -185,7 +190,7 @@ def _read(path: Path, place: tuple[int, int], what: tuple[str, int, tuple[int, .
     return flat.astype(dtype, copy=False).reshape(shape)
 
 
-def _external(tensor: Any, path: Path | None) -> tuple[Path, tuple[int, int]]:
+def _external(tensor: TensorProto, path: Path | None) -> tuple[Path, tuple[int, int]]:
     """Return file and place of a tensor with external data."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
@@ -211,90 +216,7 @@ def _external(tensor: Any, path: Path | None) -> tuple[Path, tuple[int, int]]:
     return file, (offset, length)
 
 
-def _cut(data: _Buffer) -> tuple[bytes, dict[int, tuple[int, int]]]:
-    """Return the message without large tensors, and their (offset, length) by initializer index."""
-    places: dict[int, tuple[int, int]] = {}
-    out = bytearray()
-    count = 0
-    for number, kind, start, value, end in _fields(data, 0, len(data)):
-        if number != _GRAPH or kind != 2:
-            out += data[start:end]
-            continue
-        body = bytearray()
-        for inner, _, inner_start, inner_value, inner_end in _fields(data, value, end):
-            if inner == _INITIALIZER:
-                tensor, place = _cut_tensor(data, inner_value, inner_end)
-                if place:
-                    places[count] = place
-                count += 1
-                body += _message(_INITIALIZER, tensor)
-            elif inner != _VALUE_INFO:  # shapes are inferred anew
-                body += data[inner_start:inner_end]
-        out += _message(_GRAPH, bytes(body))
-    return bytes(out), places
-
-
-def _cut_tensor(data: _Buffer, at: int, end: int) -> tuple[bytes, tuple[int, int] | None]:
-    if end - at <= _BULK_BYTES:
-        return data[at:end], None
-    fields = list(_fields(data, at, end))
-    data_type = next((_varint(data, f[3], f[4])[0] for f in fields if f[0] == _DATA_TYPE), 0)
-    bulk = [
-        entry
-        for entry in fields
-        if entry[1] == 2 and (entry[0] == _RAW_DATA or _VERBATIM.get(entry[0]) == data_type)
-    ]
-    if len(bulk) != 1:
-        return data[at:end], None
-    rest = b"".join(data[f[2] : f[4]] for f in fields if f is not bulk[0])
-    return rest, (bulk[0][3], bulk[0][4] - bulk[0][3])
-
-
-def _fields(data: _Buffer, at: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield number, wire type, start, start of the value and end of each field of a message."""
-    while at < end:
-        start = at
-        key, at = _varint(data, at, end)
-        kind, value = key & 7, at
-        if kind == 0:
-            _, at = _varint(data, at, end)
-        elif kind == 2:
-            length, value = _varint(data, at, end)
-            at = value + length
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise _DamagedError(f"byte {start} starts no field")
-        if at > end:
-            raise _DamagedError(f"the field at byte {start} ends at byte {at}, the data at {end}")
-        yield key >> 3, kind, start, value, at
-
-
-def _varint(data: _Buffer, at: int, end: int) -> tuple[int, int]:
-    """Return a base-128 number and the position behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= end:
-            raise _DamagedError(f"the data ends inside a number at byte {at}")
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise _DamagedError(f"the number before byte {at} has more than 64 bits")
-
-
-def _message(number: int, body: bytes) -> bytes:
-    """Return a length-delimited field."""
-    length, digits = len(body), bytearray([number << 3 | 2])
-    while length > 127:
-        digits.append(length & 127 | 128)
-        length >>= 7
-    digits.append(length)
-    return bytes(digits) + body
-
-
-def _describe_damage(path: Path, data: _Buffer, error: Exception) -> str:
+def _describe_damage(path: Path, data: Buffer, error: Exception) -> str:
     head = data[:120] if isinstance(data, bytes) or not data.closed else b""
     if not len(data):
         return f"{path} is empty; export or copy the model again"

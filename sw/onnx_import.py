@@ -1,43 +1,38 @@
-"""ONNX models as networks: static shapes, constants folded, one canonical form, nodes fused.
+"""ONNX models as networks: static shapes, constants folded, one canonical form, layers fused.
 
-The nodes are walked once in graph order. Each is brought into canonical form; if all its inputs are
-constant it is computed here and now, otherwise it becomes a layer with inferred types. Invariant:
-every ONNX node ends in exactly one ``Layer.nodes`` or in ``Network.removed`` with a reason.
+Invariant: every node of the graph ends in exactly one ``Layer.nodes`` or, with the reason, in
+``Network.removed``. The steps: `heterolith.sw.onnx_file` reads, `heterolith.sw.onnx_check` refuses,
+`heterolith.sw.onnx_walk` makes layers, `heterolith.sw.fuse` joins them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw import ops
-from heterolith.sw.canonical import Node, attribute_value, canonicalize
-from heterolith.sw.draft import Draft, splat
+from heterolith.sw.draft import Draft
 from heterolith.sw.fuse import fuse
-from heterolith.sw.macs import layer_macs
-from heterolith.sw.network import Array, Layer, Network, TensorType
+from heterolith.sw.network import Array, Network
 from heterolith.sw.onnx_check import (
     check_model,
     check_nodes,
     inline_functions,
     model_opset,
     static_inputs,
-    unknown_operator,
 )
-from heterolith.sw.onnx_file import Initializer, OnnxModel, read_file, split_model
-from heterolith.sw.onnx_types import check_types, infer_outputs, numpy_dtype
+from heterolith.sw.onnx_file import OnnxModel, read_file, split_model
+from heterolith.sw.onnx_walk import Walk
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 _DEAD = "no network output depends on it"
-_CONSTANT = "constant: computed at import"
-_IDENTITY = "the identity at inference"
 _FOLDED_AWAY = "only constants depended on it"
-# Results whose shapes depend on values that are not known at import.
-_DATA_DEPENDENT = ("Compress", "NonMaxSuppression", "NonZero", "Unique")
 # Operators whose weights must be finite; elsewhere infinity may be meant, as in a mask.
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu", "LRN")
 
@@ -67,7 +62,7 @@ def load_onnx(
 
 
 def from_model(
-    model: Any,
+    model: ModelProto,
     name: str,
     shapes: Mapping[str, Sequence[int]] | None = None,
     *,
@@ -83,7 +78,8 @@ def _require_onnx() -> None:
         import onnx  # noqa: F401
     except ModuleNotFoundError:
         raise InputError(
-            "onnx is not installed; install it with: pip install onnx, or plan on a host that has it"
+            "onnx is not installed; install it with: pip install onnx, "
+            "or plan on a host that has it"
         ) from None
 
 
@@ -97,26 +93,26 @@ def _build(
     live = _live(nodes, {entry.name for entry in proto.graph.output})
     kept = [(nodes[at], names[at]) for at in live]
     check_nodes([node for node, _ in kept], [node_name for _, node_name in kept], opset)
-    check_model(proto)
     inputs = static_inputs(proto.graph, model.initializers, shapes)
+    check_model(proto, inputs)
     draft = Draft(
         inputs=tuple(inputs),
         outputs=tuple(entry.name for entry in proto.graph.output),
         tensors=dict(inputs),
         removed=[(names[at], _DEAD) for at in sorted(set(range(len(nodes))) - set(live))],
     )
-    walk = _Walk(draft=draft, stored=model.initializers, opset=opset)
+    walk = Walk(draft=draft, stored=model.initializers, opset=opset)
     for node, node_name in kept:
         walk.visit(node, node_name)
     walk.resolve_outputs()
     draft.drop_unused(_FOLDED_AWAY)
-    _check_finite(draft)
+    _check_layers(draft)
     if fused:
         fuse(draft)
     return draft.finish(name, opset)
 
 
-def node_names(nodes: Sequence[Any]) -> list[str]:
+def node_names(nodes: Sequence[NodeProto]) -> list[str]:
     """Return a unique name per node: its own where it has one, else operator and index."""
     own = {node.name for node in nodes if node.name}
     taken: set[str] = set()
@@ -132,7 +128,7 @@ def node_names(nodes: Sequence[Any]) -> list[str]:
     return names
 
 
-def _live(nodes: Sequence[Any], outputs: set[str]) -> list[int]:
+def _live(nodes: Sequence[NodeProto], outputs: set[str]) -> list[int]:
     """Return the indices of the nodes that a network output depends on, in graph order."""
     wanted, live = set(outputs), []
     for at in range(len(nodes) - 1, -1, -1):
@@ -142,206 +138,15 @@ def _live(nodes: Sequence[Any], outputs: set[str]) -> list[int]:
     return live[::-1]
 
 
-@dataclass(slots=True)
-class _Walk:
-    """One pass over the nodes; ``alias`` maps results of identities to what they equal."""
-
-    draft: Draft
-    stored: Mapping[str, Initializer]
-    opset: int
-    alias: dict[str, str] = field(default_factory=dict)
-    identities: dict[str, str] = field(default_factory=dict)
-
-    def visit(self, proto: Any, name: str) -> None:
-        """Turn one node into a constant, an alias or a layer."""
-        for at, output in enumerate(proto.output):
-            proto.output[at] = output or f"{name}:{at}"
-        attributes = self._attributes(proto, name)
-        if proto.op_type == "Constant":
-            self._fold(name, proto.output[0], _constant_value(attributes, name))
-            return
-        inputs = [self._resolve(entry) for entry in proto.input]
-        node = Node(name, proto.op_type, self.opset, inputs, list(proto.output), attributes)
-        kinds = [self.draft.type_of(entry) if entry else None for entry in inputs]
-        check_types(node.op, self.opset, kinds, node.what)
-        if self._shortcut(node):
-            return
-        types = self._infer(proto, node)
-        canonicalize(node, self.draft)
-        if node.op not in ops.OPERATORS:
-            raise unknown_operator(name, proto.op_type, self.opset)
-        if all(not entry or entry in self.draft.constants for entry in node.inputs):
-            for output, value in zip(node.outputs, self._compute(node, self._values(node))):
-                self._fold(name, output, value)
-            return
-        self._append(node, types)
-
-    def resolve_outputs(self) -> None:
-        """Let network outputs that are aliases keep their ONNX names."""
-        draft, renamed = self.draft, {}
-        produced = {name for layer in draft.layers for name in layer.outputs}
-        for output in draft.outputs:
-            source = self._resolve(output)
-            if source == output:
-                continue
-            if source in produced and source not in draft.outputs and source not in renamed:
-                renamed[source] = output
-                continue
-            node = self.identities[output]
-            draft.removed.remove((node, _IDENTITY))
-            draft.tensors[output] = draft.type_of(source)
-            draft.layers.append(
-                Layer(name=node, op="Identity", inputs=(source,), outputs=(output,), nodes=(node,))
-            )
-        draft.rename(renamed)
-
-    def _attributes(self, proto: Any, name: str) -> dict[str, Any]:
-        try:
-            return {entry.name: attribute_value(entry) for entry in proto.attribute}
-        except (TypeError, ValueError) as error:
-            raise InputError(f"node {name!r} ({proto.op_type}): {error}") from None
-
-    def _resolve(self, name: str) -> str:
-        """Return the name an input goes by in the draft, reading it if it is stored."""
-        while name in self.alias:
-            name = self.alias[name]
-        if name in self.stored and name not in self.draft.constants:
-            entry = self.stored[name]
-            numpy_dtype(entry.data_type, f"tensor {name!r}")
-            self.draft.constants[name] = entry.read()
-        return name
-
-    def _fold(self, node: str, output: str, value: Array) -> None:
-        self.draft.constants[output] = value
-        if (node, _CONSTANT) not in self.draft.removed[-1:]:
-            self.draft.removed.append((node, _CONSTANT))
-
-    def _shortcut(self, node: Node) -> bool:
-        """Handle what needs no computation; return whether the node was such a one."""
-        draft = self.draft
-        source = node.input(0)
-        if node.op == "Dropout" and self._trains(node):
-            raise InputError(
-                f"{node.what} is in training mode; export the model after model.eval()"
-            )
-        if node.op in ("Identity", "Dropout") or (node.op == "Sum" and len(node.inputs) == 1):
-            self.alias[node.outputs[0]] = source
-            self.identities[node.outputs[0]] = node.name
-            draft.removed.append((node.name, _IDENTITY))
-            for mask in node.outputs[1:]:
-                dtype = np.bool_ if node.opset >= 10 else draft.type_of(source).dtype
-                draft.constants[mask] = splat(np.ones((), dtype), draft.type_of(source).shape)
-            return True
-        if node.op == "ConstantOfShape" and source in draft.constants:
-            value = node.attributes.get("value", np.zeros(1, np.float32))
-            shape = tuple(draft.constants[source].tolist())
-            self._fold(node.name, node.outputs[0], splat(value, shape))
-            return True
-        if node.op in ("Shape", "Size"):
-            shape = draft.type_of(source).shape
-            cut = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
-            value = np.array(
-                cut if node.op == "Shape" else np.prod(shape, dtype=np.int64), np.int64
-            )
-            self._fold(node.name, node.outputs[0], value)
-            return True
-        return False
-
-    def _trains(self, node: Node) -> bool:
-        if node.opset < 12 or not node.input(2):
-            return False
-        mode = self.draft.constants.get(node.inputs[2])
-        return mode is None or bool(mode.item())
-
-    def _infer(self, proto: Any, node: Node) -> dict[str, TensorType | None]:
-        types, values = {}, {}
-        for own, name in zip(proto.input, node.inputs):
-            if own:
-                types[own] = self.draft.type_of(name)
-                if name in self.draft.constants:
-                    values[own] = self.draft.constants[name]
-        return infer_outputs(proto, self.opset, types, values, node.what)
-
-    def _values(self, node: Node) -> list[Array | None]:
-        return [self.draft.constants[name] if name else None for name in node.inputs]
-
-    def _compute(self, node: Node, values: Sequence[Array | None]) -> tuple[Array, ...]:
-        try:
-            return ops.compute(node.op, node.attributes, values, len(node.outputs))
-        except InputError as error:
-            raise InputError(f"{node.what}: {error}") from None
-
-    def _append(self, node: Node, types: dict[str, TensorType | None]) -> None:
-        draft = self.draft
-        if any(types.get(name) is None for name in node.outputs):
-            types = dict(zip(node.outputs, self._probe(node)))
-        for name in node.outputs:
-            kind = types[name]
-            assert kind is not None
-            if 0 in kind.shape:
-                raise InputError(
-                    f"{node.what}: result {name!r} of shape {list(kind.shape)} has no elements; "
-                    "choose larger input shapes"
-                )
-            draft.tensors[name] = kind
-        shapes = [draft.type_of(name).shape if name else () for name in node.inputs]
-        out = draft.tensors[node.outputs[0]].shape
-        draft.layers.append(
-            Layer(
-                name=node.name,
-                op=node.op,
-                inputs=tuple(node.inputs),
-                outputs=tuple(node.outputs),
-                attributes=node.attributes,
-                nodes=(node.name,),
-                macs=layer_macs(node.op, node.attributes, shapes, out),
-            )
-        )
-
-    def _probe(self, node: Node) -> list[TensorType]:
-        """Compute the node on zeros to learn its result types, where onnx cannot tell."""
-        kinds = [self.draft.type_of(name) if name else None for name in node.inputs]
-        open_integers = any(
-            kind is not None and kind.dtype.startswith("int") and name not in self.draft.constants
-            for name, kind in zip(node.inputs[1:], kinds[1:])
-        )
-        if node.op in _DATA_DEPENDENT or open_integers:
-            raise InputError(
-                f"{node.what}: the shape of its result depends on values computed at run time; "
-                "export the model with static shapes"
-            )
-        values = [
-            None
-            if kind is None
-            else self.draft.constants.get(name, splat(np.zeros((), kind.dtype), kind.shape))
-            for name, kind in zip(node.inputs, kinds)
-        ]
-        return [TensorType(value.shape, value.dtype.name) for value in self._compute(node, values)]
-
-
-def _constant_value(attributes: Mapping[str, Any], name: str) -> Array:
-    """Return the tensor of a Constant node."""
-    kinds = {
-        "value": None,
-        "value_float": np.float32,
-        "value_floats": np.float32,
-        "value_int": np.int64,
-        "value_ints": np.int64,
-    }
-    for attribute, dtype in kinds.items():
-        if attribute in attributes:
-            value = np.asarray(attributes[attribute], dtype)
-            if value.dtype.kind not in "fiub":
-                break
-            return value
-    given = ", ".join(attributes) or "no value"
-    raise InputError(f"node {name!r} (Constant) holds {given}; export it as a dense number tensor")
-
-
-def _check_finite(draft: Draft) -> None:
-    """Refuse weights that are not finite, and constants that are not numbers."""
+def _check_layers(draft: Draft) -> None:
+    """Refuse training, weights that are not finite, and constants that are not numbers."""
     seen: dict[str, str] = {}
     for layer in draft.layers:
+        if layer.op == "BatchNormalization" and len(layer.outputs) > 1:
+            raise InputError(
+                f"node {layer.name!r} (BatchNormalization) has its statistics read, as in training; "
+                "export the model after model.eval()"
+            )
         for name in layer.inputs:
             value = draft.constants.get(name)
             if value is None or value.dtype.kind != "f":

@@ -1,19 +1,23 @@
 """Types of tensors: ONNX data types as numpy dtypes, and the inference of one node's results.
 
-onnx infers a node's result types from its input types and the values of small constants. Walking node
-by node lets values computed at import (shape arithmetic) take part, which inference over a whole graph
-cannot do.
+onnx infers a node's result types from its input types and the values of small constants. Going node
+by node lets values computed at import (shape arithmetic) take part, which inference over a whole
+graph cannot do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array, TensorType
+
+if TYPE_CHECKING:
+    from onnx import NodeProto, TypeProto
+    from onnx.defs import OpSchema
 
 # TensorProto.DataType -> numpy dtype and ONNX's name in type constraints.
 _DTYPES = {
@@ -47,7 +51,9 @@ def numpy_dtype(data_type: int, what: str) -> str:
         from onnx import TensorProto
 
         known = TensorProto.DataType.keys()
-        name = dict(zip(TensorProto.DataType.values(), known)).get(data_type, str(data_type))
+        name = dict(zip(TensorProto.DataType.values(), known, strict=True)).get(
+            data_type, str(data_type)
+        )
         raise InputError(
             f"{what} has the type {name.lower()}, which no device computes; "
             "export the model in float32"
@@ -65,8 +71,8 @@ class _Formal:
     variadic: bool
 
 
-@lru_cache(maxsize=None)
-def schema_of(op: str, opset: int) -> Any:
+@cache
+def schema_of(op: str, opset: int) -> OpSchema | None:
     """Return onnx's schema of an operator of the default domain, or ``None``."""
     from onnx import defs
 
@@ -76,16 +82,18 @@ def schema_of(op: str, opset: int) -> Any:
         return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _formals(op: str, opset: int) -> tuple[_Formal, ...]:
     from onnx import defs
 
+    schema = schema_of(op, opset)
+    assert schema is not None  # check_nodes has seen it
     variadic = defs.OpSchema.FormalParameterOption.Variadic
     return tuple(
         _Formal(
             entry.type_str, frozenset(entry.types), entry.is_homogeneous, entry.option == variadic
         )
-        for entry in schema_of(op, opset).inputs
+        for entry in schema.inputs
     )
 
 
@@ -114,7 +122,11 @@ def check_types(op: str, opset: int, inputs: list[TensorType | None], what: str)
 
 
 def infer_outputs(
-    node: Any, opset: int, types: Mapping[str, TensorType], values: Mapping[str, Array], what: str
+    node: NodeProto,
+    opset: int,
+    types: Mapping[str, TensorType],
+    values: Mapping[str, Array],
+    what: str,
 ) -> dict[str, TensorType | None]:
     """Return the types of a node's results, ``None`` where onnx cannot tell.
 
@@ -143,9 +155,11 @@ def infer_outputs(
         for name, value in values.items()
         if value.size <= _SMALL
     }
+    schema = schema_of(node.op_type, opset)
+    assert schema is not None  # check_nodes has seen it
     try:
         inferred = shape_inference.infer_node_outputs(
-            schema_of(node.op_type, opset),
+            schema,
             node,
             protos,
             data,
@@ -162,7 +176,7 @@ def infer_outputs(
     }
 
 
-def _static(proto: Any, what: str) -> TensorType | None:
+def _static(proto: TypeProto, what: str) -> TensorType | None:
     if proto.WhichOneof("value") != "tensor_type":
         raise InputError(f"{what} is no dense tensor, which no device computes")
     tensor = proto.tensor_type

@@ -37,7 +37,7 @@ def resolve_window(attributes: dict[str, Any], size: Sequence[int], kernel: Sequ
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         total = [
             max((-(-length // stride) - 1) * stride + (k - 1) * dilation + 1 - length, 0)
-            for length, k, stride, dilation in zip(size, kernel, strides, dilations)
+            for length, k, stride, dilation in zip(size, kernel, strides, dilations, strict=True)
         ]
         attributes["pads"] = _halves(total, upper=mode == "SAME_UPPER")
     elif mode == "VALID":
@@ -64,7 +64,7 @@ def resolve_transposed(
     mode = attributes.pop("auto_pad", "NOTSET")
     wanted = attributes.pop("output_shape", None)
     if not wanted and mode in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [length * stride for length, stride in zip(size, strides)]
+        wanted = [length * stride for length, stride in zip(size, strides, strict=True)]
     if not wanted:
         given = attributes.get("pads") if mode == "NOTSET" else None
         attributes["pads"] = given or (0,) * (2 * len(kernel))
@@ -72,11 +72,11 @@ def resolve_transposed(
     total = [
         (length - 1) * stride + more + (k - 1) * dilation + 1 - target
         for length, k, stride, dilation, more, target in zip(
-            size, kernel, strides, dilations, extra, wanted[-len(kernel) :]
+            size, kernel, strides, dilations, extra, wanted[-len(kernel) :], strict=True
         )
     ]
     attributes["output_padding"] = tuple(
-        more + max(-surplus, 0) for more, surplus in zip(extra, total)
+        more + max(-surplus, 0) for more, surplus in zip(extra, total, strict=True)
     )
     attributes["pads"] = _halves([max(surplus, 0) for surplus in total], mode == "SAME_UPPER")
 
@@ -92,5 +92,5 @@ def _steps(attributes: dict[str, Any], kernel: Sequence[int]) -> tuple[_Ints, _I
 def _halves(total: Sequence[int], upper: bool) -> _Ints:
     """Split paddings into begins and ends; the odd element goes to the end if ``upper``."""
     small = [amount // 2 for amount in total]
-    large = [amount - half for amount, half in zip(total, small)]
+    large = [amount - half for amount, half in zip(total, small, strict=True)]
     return (*small, *large) if upper else (*large, *small)

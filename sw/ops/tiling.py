@@ -21,8 +21,8 @@ from heterolith.sw.ops.conv import conv_window, convolve
 from heterolith.sw.ops.pool import lowest, pool_padded, window_counts
 from heterolith.sw.ops.window import Window
 
-# Bytes that one part reads or gathers: half of a 1 MiB level-2 cache.
-_PART_BYTES = 1 << 19
+# Bytes of patches or activations that one part gathers: longer matrices, yet within the caches.
+_PART_BYTES = 1 << 21
 # A layer of less work than this (multiply-accumulates or elements) is not worth waking a thread.
 _SERIAL_WORK = 1 << 17
 # Convolutions with fewer places than this per thread are cut by kernels, not by rows.

@@ -14,54 +14,19 @@ from time import perf_counter_ns
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw.execute import apply, naming
-from heterolith.sw.network import Array, Layer, Network, TensorType
+from heterolith.sw.execute import apply, check_activations, naming
+from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.ops import check
 from heterolith.sw.workers.team import Team, available_cores
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A layer, its constants as dense arrays, and the types of its activations."""
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A layer and its constants, dense and in row-major order."""
 
     network: Network
     layer: Layer
     constants: Mapping[str, Array]
-    activations: Mapping[str, TensorType]
-
-    @classmethod
-    def of(cls, network: Network, layer: Layer) -> Loaded:
-        """Collect what a worker needs of a network for one layer.
-
-        Constants are in row-major order; those with zero strides, one value seen many times, are
-        written out.
-        """
-        names = {name for name in (*layer.inputs, layer.residual) if name in network.constants}
-        return cls(
-            network=network,
-            layer=layer,
-            constants={name: np.ascontiguousarray(network.constants[name]) for name in names},
-            activations={name: network.tensors[name] for name in network.activations(layer)},
-        )
-
-    def check(self, inputs: Mapping[str, Array]) -> None:
-        """Check that the activations are there in their type.
-
-        Raises
-        ------
-        InputError
-            If one is missing or has another shape or dtype.
-        """
-        for name, expected in self.activations.items():
-            needs = f"{expected.dtype} of shape {expected.shape} is needed"
-            if name not in inputs:
-                raise InputError(f"layer {self.layer.name!r} got no {name!r}; {needs}")
-            value = inputs[name]
-            if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
-                raise InputError(
-                    f"layer {self.layer.name!r} got {name!r} as {value.dtype.name} of shape "
-                    f"{value.shape}; {needs}"
-                )
 
 
 class CpuWorker:
@@ -71,6 +36,11 @@ class CpuWorker:
     ----------
     threads
         Threads to use, by default one per core that this process may use.
+
+    Raises
+    ------
+    InputError
+        If the number of threads is not positive.
     """
 
     kind = "cpu"
@@ -80,7 +50,7 @@ class CpuWorker:
         self._team = Team(available_cores() if threads is None else threads)
         plural = "" if self._team.threads == 1 else "s"
         self.backend = f"numpy {np.__version__}, {self._team.threads} thread{plural}"
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[str, _Loaded] = {}
         self._lock = Lock()
         self._counters = {"layers": 0, "macs": 0, "busy_ns": 0}
 
@@ -92,11 +62,20 @@ class CpuWorker:
         InputError
             If the operator or an attribute is not known.
         """
+        known = self._loaded.get(layer.name)
+        if known is not None and known.network is network and known.layer is layer:
+            return
         with naming(layer):
             check(layer.op, layer.attributes)
-        known = self._loaded.get(layer.name)
-        if known is None or known.network is not network or known.layer is not layer:
-            self._loaded[layer.name] = Loaded.of(network, layer)
+        names = {name for name in (*layer.inputs, layer.residual) if name in network.constants}
+        # `ascontiguousarray` writes out zero strides, and makes a vector of a scalar.
+        constants = {
+            name: np.ascontiguousarray(network.constants[name]).reshape(
+                network.constants[name].shape
+            )
+            for name in names
+        }
+        self._loaded[layer.name] = _Loaded(network, layer, constants)
 
     def run(self, layer: Layer, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Compute a loaded layer; see `heterolith.sw.worker.Worker.run`.
@@ -109,9 +88,9 @@ class CpuWorker:
         loaded = self._loaded.get(layer.name)
         if loaded is None or loaded.layer is not layer:
             raise InputError(f"layer {layer.name!r} is not loaded on this CPU worker; load it first")
-        loaded.check(inputs)
         start_ns = perf_counter_ns()
-        with self._team.at_work(), naming(layer):
+        with naming(layer), self._team.at_work():
+            check_activations(loaded.network, layer, inputs)
             results = apply(layer, {**inputs, **loaded.constants}, self._team)
         with self._lock:
             self._counters["layers"] += 1

@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from heterolith import boards
 from heterolith.boards import loader
@@ -50,8 +52,9 @@ cpu = { mhz = [500, 1000], core_masks = ["1?"] }
 """
 
 
-def written(tmp_path: Path, text: str, name: str = "mine.toml") -> Path:
-    path = tmp_path / name
+def written(tmp_path: Path, text: str) -> Path:
+    """Write a board file."""
+    path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -163,6 +166,23 @@ def test_three_boards_are_a_star_and_every_name_is_unique() -> None:
     assert [link.ends for link in joints] == [("cpu", "jetson-agx-xavier.cpu"), ("cpu", "fpga")]
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(boards.names()), min_size=2, max_size=5, unique=True))
+def test_any_boards_join_without_loss(parts: list[str]) -> None:
+    """Joined boards keep every device and watt, under unique names, all within reach of home."""
+    joined, alone = boards.load("+".join(parts)), [boards.load(part) for part in parts]
+    assert joined.home == alone[0].home
+    assert joined == boards.load(joined.name)
+    assert joined.idle_w == pytest.approx(sum(board.idle_w for board in alone))
+    for group in ("devices", "memories", "rails", "dvfs", "links"):
+        names = [item.name for item in getattr(joined, group)]
+        joints = len(parts) - 1 if group == "links" else 0
+        assert len(set(names)) == sum(len(getattr(b, group)) for b in alone) + joints
+    for device in joined.devices:
+        assert joined.memory_of(device.name).board == device.board
+        assert joined.route(joined.home, device.name) or device.name == joined.home
+
+
 def test_a_board_without_cpu_is_at_home_on_its_fpga() -> None:
     """An Arty has one device; it is home and where a link ends."""
     assert boards.load("arty-a7-100t").home == "fpga"
@@ -217,6 +237,20 @@ def test_a_file_of_ones_own_is_a_platform(tmp_path: Path) -> None:
     assert boards.load(f"jetson-tx2+{path}").device("mine.gpu").fp32_gmacs == 100
 
 
+def test_a_board_may_have_a_link_called_like_the_cable(tmp_path: Path) -> None:
+    """The cable gives way to the name of a link that a joined board brings."""
+    path = written(tmp_path, BOARD.replace("[link.bus]", "[link.1gbe]"))
+    pair = boards.load(f"arty-a7-35t+{path}")
+    assert [link.name for link in pair.links] == ["1gbe", "mine.1gbe"]
+    assert pair.links[0].ends == ("gpu", "cpu")
+
+
+def test_core_masks_that_overlap_count_once(tmp_path: Path) -> None:
+    """A mask that two patterns cover is one setting."""
+    path = written(tmp_path, BOARD.replace('["1?"]', '["1?", "11", "01"]'))
+    assert boards.load_file(path).dvfs[0].core_masks == ("10", "11", "01")
+
+
 def test_same_as_replaces_whole_tables(tmp_path: Path) -> None:
     """What a file gives replaces the table of that name; the rest is that of the other board."""
     text = 'same_as = "jetson-tx2"\n[memory]\nmib = 4096\nbandwidth_gbs = 50\nsource = "mine"\n'
@@ -235,7 +269,8 @@ def test_same_as_replaces_whole_tables(tmp_path: Path) -> None:
         ("same_as = 3", ["'3'"]),
         ('same_as = "zcu104"\ndevice = 5', ["device is 5", "a table"]),
         ("[device", ["line 1", "not valid TOML"]),
-        ("a = 1\na = 2", ["line 2"]),
+        ("a = 1\nb 2\nc = 3", ["line 2"]),
+        ("a = 1\na = 2\n\n", ["line "]),
         ("", ["has no device"]),
     ],
 )
@@ -286,7 +321,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         ('"1?"', '"1x"', ["core mask '1x'"]),
         ('["1?"]', '["11", "1"]', ["core mask '1'"]),
         ('"1?"', f'"{"?" * 40}"', ["core mask", "16 of 0, 1 and ?"]),
-        ("[memory]", "[memery]", ["'memery'", "memory"]),
+        ("[memory]", "[memories]", ["'memories'", "memory"]),
     ],
 )
 def test_a_wrong_table_is_refused_by_name(

@@ -125,6 +125,11 @@ def test_idle_and_active_power_add_up_to_the_measured_full_load(
     assert platform.idle_w + platform.device(device).active_w == pytest.approx(full_w, abs=0.01)
 
 
+def test_tx2_cpu_bound_is_what_the_power_mode_leaves() -> None:
+    """15 W of MAXP_CORE_ARM less the 10.54 W measured at full GPU load bound four A57 cores."""
+    assert boards.load("jetson-tx2").device("cpu").active_w == pytest.approx(15 - 10.54)
+
+
 def test_ultra96_rails_agree_with_the_measured_base() -> None:
     """PMBus rails of the V2 sum to 2.64 W, within 6 % of QuTiBench's 2.5 W for the board."""
     assert boards.load("ultra96-v2").idle_w == pytest.approx(2.640625)

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from .cases import codes, conv_shapes, parameters, pool_shapes, scalings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,8 @@ from heterolith.errors import InputError
 from heterolith.hw import golden
 from heterolith.hw.fixed import Output, Residual, Scaling
 from heterolith.hw.shapes import ConvShape, PoolShape
+
+from .cases import codes, conv_shapes, parameters, pool_shapes, scalings
 
 SEEDS = st.integers(0, 2**32 - 1)
 CHECKED = settings(deadline=None, max_examples=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -12,7 +13,8 @@ from heterolith.cli.app import app
 from heterolith.cli.render import complain
 from heterolith.errors import HeterolithError, InfeasibleError
 
-UsageError, CommandLineError = typer.BadParameter.__mro__[1:3]
+CommandLineError: Any = typer.BadParameter.__mro__[2]
+"""click.ClickException, wherever this version of typer keeps it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("error", str(error))
         return 1
     except CommandLineError as error:
-        complain("error", error.format_message())  # type: ignore[attr-defined]
+        complain("error", error.format_message())
         return 1
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted", "nothing was written that is not complete")

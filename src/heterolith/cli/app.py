@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from heterolith.cli.options import AsJson, Model, Shape, load_network
 from heterolith.cli.plan import make_plan
 from heterolith.cli.profile import profile
 from heterolith.cli.run import run
-from heterolith.sw.workers import fpga
+from heterolith.sw import offload
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +61,7 @@ def show_boards(
             render.show_platform(platform)
         return
     platforms = [boards.load(known) for known in boards.names()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": platform.name,
             "devices": [device.kind for device in platform.devices],
@@ -86,7 +86,7 @@ def show_boards(
 def inspect(model: Model, shape: Shape = None, as_json: AsJson = False) -> None:
     """Show the layers of a network after import and fusion."""
     network = load_network(model, shape)
-    support = {layer.name: fpga.support(network, layer) for layer in network.layers}
+    support = {layer.name: offload.support(network, layer) for layer in network.layers}
     if not as_json:
         render.show_network(network, support)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
         If the file is missing or is neither.
     """
     try:
-        content = np.load(path, allow_pickle=False)
+        content: Any = np.load(path, allow_pickle=False)
         if isinstance(content, np.lib.npyio.NpzFile):
             with content:
                 return dict(content.items())
@@ -78,7 +79,7 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is no .npy or .npz file of numbers: {error}") from error
-    return content
+    return np.asarray(content)
 
 
 def read_text(path: Path) -> str:

@@ -1,0 +1,237 @@
+"""Walks the nodes of an ONNX graph: each becomes a constant, an alias or a layer.
+
+A node is brought into canonical form; if all its inputs are constant it is computed here and now,
+otherwise it becomes a layer with inferred types. Shapes count as constants, since they are static.
+Invariant: every node visited ends in one ``Layer.nodes`` of the draft or in ``Draft.removed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heterolith.errors import InputError
+from heterolith.sw import ops
+from heterolith.sw.canonical import Node, attribute_value, canonicalize
+from heterolith.sw.draft import Draft, splat
+from heterolith.sw.macs import layer_macs
+from heterolith.sw.network import Array, Layer, TensorType
+from heterolith.sw.onnx_check import one_line, unknown_operator
+from heterolith.sw.onnx_file import Initializer
+from heterolith.sw.onnx_types import check_types, infer_outputs, numpy_dtype
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+_CONSTANT = "constant: computed at import"
+_IDENTITY = "the identity at inference"
+# Results whose shapes depend on values that are not known at import.
+_DATA_DEPENDENT = ("Compress", "NonMaxSuppression", "NonZero", "Range", "Unique")
+
+
+@dataclass(slots=True)
+class Walk:
+    """One pass over the nodes; ``alias`` maps results of identities to what they equal."""
+
+    draft: Draft
+    stored: Mapping[str, Initializer]
+    opset: int
+    alias: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+
+    def visit(self, proto: NodeProto, name: str) -> None:
+        """Turn one node into a constant, an alias or a layer."""
+        for at, output in enumerate(proto.output):
+            proto.output[at] = output or f"{name}:{at}"
+        attributes = self._attributes(proto, name)
+        if proto.op_type == "Constant":
+            self._fold(name, proto.output[0], _constant_value(attributes, name))
+            return
+        inputs = [self._resolve(entry) for entry in proto.input]
+        node = Node(name, proto.op_type, self.opset, inputs, list(proto.output), attributes)
+        kinds = [self.draft.type_of(entry) if entry else None for entry in inputs]
+        check_types(node.op, self.opset, kinds, node.what)
+        if self._shortcut(node):
+            return
+        types = self._infer(proto, node)
+        canonicalize(node, self.draft)
+        if node.op not in ops.OPERATORS:
+            raise unknown_operator(name, proto.op_type, self.opset)
+        if all(not entry or entry in self.draft.constants for entry in node.inputs):
+            for output, value in zip(
+                node.outputs, self._compute(node, self._values(node)), strict=True
+            ):
+                self._fold(name, output, value)
+            return
+        self._append(node, types)
+
+    def resolve_outputs(self) -> None:
+        """Let network outputs that are aliases keep their ONNX names."""
+        draft, renamed = self.draft, {}
+        produced = {name for layer in draft.layers for name in layer.outputs}
+        for output in draft.outputs:
+            source = self._resolve(output)
+            if source == output:
+                continue
+            if source in produced and source not in draft.outputs and source not in renamed:
+                renamed[source] = output
+                continue
+            node = self.identities[output]
+            draft.removed.remove((node, _IDENTITY))
+            draft.tensors[output] = draft.type_of(source)
+            draft.layers.append(
+                Layer(name=node, op="Identity", inputs=(source,), outputs=(output,), nodes=(node,))
+            )
+        draft.rename(renamed)
+
+    def _attributes(self, proto: NodeProto, name: str) -> dict[str, Any]:
+        try:
+            return {entry.name: attribute_value(entry) for entry in proto.attribute}
+        except Exception as error:  # onnx raises by kind of attribute and of damage
+            raise InputError(f"node {name!r} ({proto.op_type}): {one_line(error)}") from None
+
+    def _resolve(self, name: str) -> str:
+        """Return the name an input goes by in the draft, reading it if it is stored."""
+        while name in self.alias:
+            name = self.alias[name]
+        if name in self.stored and name not in self.draft.constants:
+            entry = self.stored[name]
+            numpy_dtype(entry.data_type, f"tensor {name!r}")
+            self.draft.constants[name] = entry.read()
+        return name
+
+    def _fold(self, node: str, output: str, value: Array) -> None:
+        self.draft.constants[output] = value
+        if (node, _CONSTANT) not in self.draft.removed[-1:]:
+            self.draft.removed.append((node, _CONSTANT))
+
+    def _shortcut(self, node: Node) -> bool:
+        """Handle what needs no computation; return whether the node was such a one."""
+        draft = self.draft
+        source = node.input(0)
+        if node.op == "Dropout" and self._trains(node):
+            raise InputError(
+                f"{node.what} is in training mode; export the model after model.eval()"
+            )
+        if node.op in ("Identity", "Dropout") or (node.op == "Sum" and len(node.inputs) == 1):
+            self.alias[node.outputs[0]] = source
+            self.identities[node.outputs[0]] = node.name
+            draft.removed.append((node.name, _IDENTITY))
+            for mask in node.outputs[1:]:
+                dtype = np.bool_ if node.opset >= 10 else draft.type_of(source).dtype
+                draft.constants[mask] = splat(np.ones((), dtype), draft.type_of(source).shape)
+            return True
+        if node.op == "ConstantOfShape" and source in draft.constants:
+            value = np.asarray(node.attributes.get("value", np.float32(0)))
+            shape = tuple(draft.constants[source].ravel().tolist())
+            if value.size != 1 or min(shape, default=0) < 0:
+                raise InputError(
+                    f"{node.what}: {value.size} values for shape {list(shape)}; "
+                    "it takes one value and lengths of 0 or more"
+                )
+            self._fold(node.name, node.outputs[0], splat(value, shape))
+            return True
+        if node.op in ("Shape", "Size"):
+            shape = draft.type_of(source).shape
+            cut = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
+            value = np.array(
+                cut if node.op == "Shape" else np.prod(shape, dtype=np.int64), np.int64
+            )
+            self._fold(node.name, node.outputs[0], value)
+            return True
+        return False
+
+    def _trains(self, node: Node) -> bool:
+        if node.opset < 12 or not node.input(2):
+            return False
+        mode = self.draft.constants.get(node.inputs[2])
+        return mode is None or bool(mode.item())
+
+    def _infer(self, proto: NodeProto, node: Node) -> dict[str, TensorType | None]:
+        types, values = {}, {}
+        for own, name in zip(proto.input, node.inputs, strict=True):
+            if own:
+                types[own] = self.draft.type_of(name)
+                if name in self.draft.constants:
+                    values[own] = self.draft.constants[name]
+        return infer_outputs(proto, self.opset, types, values, node.what)
+
+    def _values(self, node: Node) -> list[Array | None]:
+        return [self.draft.constants[name] if name else None for name in node.inputs]
+
+    def _compute(self, node: Node, values: Sequence[Array | None]) -> tuple[Array, ...]:
+        try:
+            return ops.compute(node.op, node.attributes, values, len(node.outputs))
+        except InputError as error:
+            raise InputError(f"{node.what}: {error}") from None
+
+    def _append(self, node: Node, types: dict[str, TensorType | None]) -> None:
+        draft = self.draft
+        if any(types.get(name) is None for name in node.outputs):
+            types = dict(zip(node.outputs, self._probe(node), strict=True))
+        for name in node.outputs:
+            kind = types[name]
+            assert kind is not None
+            if 0 in kind.shape:
+                raise InputError(
+                    f"{node.what}: result {name!r} of shape {list(kind.shape)} has no elements; "
+                    "choose larger input shapes"
+                )
+            draft.tensors[name] = kind
+        shapes = [draft.type_of(name).shape if name else () for name in node.inputs]
+        out = draft.tensors[node.outputs[0]].shape
+        draft.layers.append(
+            Layer(
+                name=node.name,
+                op=node.op,
+                inputs=tuple(node.inputs),
+                outputs=tuple(node.outputs),
+                attributes=node.attributes,
+                nodes=(node.name,),
+                macs=layer_macs(node.op, node.attributes, shapes, out),
+            )
+        )
+
+    def _probe(self, node: Node) -> list[TensorType]:
+        """Compute the node on zeros to learn its result types, where onnx cannot tell."""
+        kinds = [self.draft.type_of(name) if name else None for name in node.inputs]
+        sizes_vary = any(
+            kind is not None
+            and (kind.dtype.startswith("int") or node.op == "Resize")
+            and name not in self.draft.constants
+            for name, kind in zip(node.inputs[1:], kinds[1:], strict=True)
+        )
+        if node.op in _DATA_DEPENDENT or sizes_vary:
+            raise InputError(
+                f"{node.what}: the shape of its result depends on values computed at run time; "
+                "export the model with static shapes"
+            )
+        values = [
+            None
+            if kind is None
+            else self.draft.constants.get(name, splat(np.zeros((), kind.dtype), kind.shape))
+            for name, kind in zip(node.inputs, kinds, strict=True)
+        ]
+        return [TensorType(value.shape, value.dtype.name) for value in self._compute(node, values)]
+
+
+def _constant_value(attributes: Mapping[str, Any], name: str) -> Array:
+    """Return the tensor of a Constant node."""
+    kinds = {
+        "value": None,
+        "value_float": np.float32,
+        "value_floats": np.float32,
+        "value_int": np.int64,
+        "value_ints": np.int64,
+    }
+    for attribute, dtype in kinds.items():
+        if attribute in attributes:
+            value = np.asarray(attributes[attribute], dtype)
+            if value.dtype.kind not in "fiub":
+                break
+            return value
+    given = ", ".join(attributes) or "no value"
+    raise InputError(f"node {name!r} (Constant) holds {given}; export it as a dense number tensor")
