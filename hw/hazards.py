@@ -20,7 +20,6 @@ from heterolith.hw.geometry import Geometry
 from heterolith.hw.program import Command, Compute, Load, Store
 
 UNITS = (Load, Compute, Store)
-WAITS = ("wait_load", "wait_compute", "wait_store")
 SPACES = ("dram", "activation", "weight", "parameter", "accumulator", "output")
 _SPACE_OF = {
     Memory.ACTIVATION: "activation",
@@ -179,4 +178,5 @@ class Tracker:
         self.counts[unit] += 1
         for touch in seen:
             self._last[touch.space][int(touch.write), unit][touch.words] = self.counts[unit]
-        return replace(command, **dict(zip(WAITS, waits, strict=True)))
+        load, compute, store = waits
+        return replace(command, wait_load=load, wait_compute=compute, wait_store=store)

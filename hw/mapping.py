@@ -9,6 +9,7 @@ its span; tiling changes the order of commands, never these.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -196,15 +197,15 @@ def fully_connected(rows: int, parameters: LinearParameters, geometry: Geometry)
 def _intervals(values: Array) -> list[Pair]:
     """Return the half-open runs of equal values."""
     cuts = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
 def _pool_regions(shape: PoolShape, counts: Array, blocks: int) -> tuple[Region, ...]:
     """Return rectangles of equal window size; parameter words stand in order of that size."""
     sizes = np.unique(counts)
     regions = []
-    for rows in _intervals(counts[:, 0] if shape.count_pads else counts.max(axis=1)):
-        for cols in _intervals(counts[0] if shape.count_pads else counts.max(axis=0)):
+    for rows in _intervals(counts.max(axis=1)):
+        for cols in _intervals(counts.max(axis=0)):
             index = int(np.searchsorted(sizes, counts[rows[0], cols[0]]))
             regions.append(Region(rows, cols, index * blocks))
     return tuple(regions)
@@ -222,12 +223,12 @@ def pooling(
 ) -> Mapping:
     """Map a pooling; ``average`` is given for averages and absent for maxima."""
     size, kernel = (shape.height, shape.width), shape.kernel
-    if shape.is_global:
+    whole = shape.is_global and not any(shape.pads)
+    if whole:
         size = kernel = _global_view(shape)
     blocks, lanes = ceil_div(shape.channels, geometry.lanes), geometry.lanes
-    window = kernel[1] if average is not None and kernel[1] <= WINDOW_TAPS else 1
-    if shape.is_global:
-        window = 1
+    slides = average is not None and not whole and kernel[1] <= WINDOW_TAPS
+    window = kernel[1] if slides else 1
     if average is None:
         one = np.ones(blocks * lanes, dtype=np.int64)
         words = pack_parameters(0 * one, 32768 * one, 15 * one, lanes)

@@ -132,6 +132,11 @@ class Composer:
         if not parts:
             parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
         parents, taken, values = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+        if len(values) > CANDIDATES * width:
+            order = np.argsort(values, kind="stable")
+            self.dropped = min(self.dropped, float(values[order[CANDIDATES * width]]))
+            order = order[: CANDIDATES * width]
+            parents, taken, values = parents[order], taken[order], values[order]
         criteria = labels.criteria[:, parents] + table.criteria[:, taken]
         exits = table.exit[taken]
         keep = undominated(criteria, exits, values)
@@ -177,5 +182,7 @@ class Composer:
         return Composition(value, tuple(picks), self.dropped)
 
 
+CANDIDATES = 4
+"""Candidates per allowed label that are held against each other."""
 PAIRS = 500_000
 """Pairs of label and way that are held against the ceilings at once."""

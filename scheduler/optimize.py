@@ -7,7 +7,7 @@ plan to prune by, then wide ones. Invariant: if no table was narrowed, the outco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,16 @@ EASY = 1024
 """A module with at most this many selections is enumerated without bounds."""
 NARROW = 48
 """Width of the first table of a module that is not easy."""
-EFFORT = 600_000
-"""Columns over all steps of all modules that are not easy."""
+EFFORT = 1_200_000
+"""Columns that may be made in all modules that are not easy."""
+BRANCHES = 4
+"""Columns that come of one, as assumed when effort is shared out."""
+LARGEST_SHARE = 5.0
+"""Part of the effort, in equal shares, that one module may take."""
+ROUNDS = 3
+"""Attempts at the modules that are not easy; the first is narrow."""
 WIDEST = 40_000
-"""Columns of a table and labels at a cut at most."""
+"""Labels at a cut at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Optimizer:
         self.lower_bound = -math.inf
         self.point: Floats | None = None
         self._crossings: dict[int, Floats] = {}
+        self._widths: dict[int, int] = {}
+        self.effort = EFFORT
 
     def run(self) -> Outcome:
         """Search, then return the outcome."""
@@ -73,12 +81,12 @@ class Optimizer:
             if index not in self.hard:
                 self.tables[index] = self._easy(self.programs[index])
         self._tune()
-        if self.hard:
-            self._fill(lambda _: NARROW)
+        for _ in range(ROUNDS):
+            if not self._open():
+                break
+            self._fill()
             self._compose()
             self._tune()
-            budget = _Budget(self.programs, self.hard)
-            self._fill(budget.width)
         dropped = min(self._compose(), *(t.dropped for t in self.tables.values()))
         proved = max(self.lower_bound, dropped)
         return Outcome(self.best, min(proved, self.best.value if self.best.picks else math.inf))
@@ -130,21 +138,35 @@ class Optimizer:
         totals_now = self._bounds().totals
         self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
 
-    def _fill(self, width: Callable[[int], int]) -> None:
-        """Make tables of the modules that are not easy, smaller modules first."""
-        for index in sorted(self.hard, key=lambda i: len(self.programs[i].steps)):
-            table = self.tables.get(index)
-            if table is not None and table.dropped == math.inf:
-                continue
-            bounds = self._bounds()
+    def _open(self) -> list[int]:
+        """Return the modules without a complete table, smaller ones first."""
+        done = {index for index, table in self.tables.items() if table.dropped == math.inf}
+        rows = [index for index in self.hard if index not in done]
+        return sorted(rows, key=lambda index: len(self.programs[index].steps))
+
+    def _fill(self) -> None:
+        """Make the tables of the open modules anew, as wide as effort allows."""
+        rows = self._open()
+        for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
             program = self.programs[index]
+            # Modules need very different widths: one may take several times its share.
+            share = self.effort * min(1.0, LARGEST_SHARE / count)
+            width = min(int(share) // (len(program.steps) * BRANCHES), WIDEST)
+            known = self._widths.get(index)
+            if known is None or self.late():
+                width = NARROW
+            if known is not None and width < 2 * known:
+                continue
+            self._widths[index] = width
+            bounds = self._bounds()
             weights = self.scores.weights @ self.model.forms
             tails = self.relaxation.tails(program.module, weights, bounds.after[index])
             ceilings = self.scores.ceilings(self.best.value - 1)
             guide = Guide(self.scores, ceilings, weights, bounds.before[index], tails)
             search = ModuleSearch(self.model, program, guide)
-            self.tables[index] = search.run(NARROW if self.late() else width(index))
+            self.tables[index] = search.run(width)
             self._crossings.pop(index, None)
+            self.effort -= search.columns
 
     def _compose(self) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
@@ -163,18 +185,3 @@ class Optimizer:
 def _selections(model: Model, program: Program) -> int:
     """Return the number of selections of a module, or a larger number than `EASY`."""
     return math.prod(len(model.options[step.task]) for step in program.steps)
-
-
-class _Budget:
-    """Shares `EFFORT` among the steps of the modules that are not easy, smaller modules first."""
-
-    def __init__(self, programs: Sequence[Program], hard: Sequence[int]) -> None:
-        self.steps = {index: len(programs[index].steps) for index in hard}
-        self.left = EFFORT
-
-    def width(self, index: int) -> int:
-        """Return the allowance per step of a module."""
-        share = self.left // sum(self.steps.values())
-        steps = self.steps.pop(index)
-        self.left -= share * steps
-        return min(max(share, NARROW), WIDEST)

@@ -89,6 +89,7 @@ class ModuleSearch:
         self.layout: Layout = program.layout
         self.watched = model.slack_mw is not None and _can_exceed(model, program)
         self.dropped = np.inf
+        self.columns = 0
         self._history: list[tuple[Ints, Ints]] = []
 
     def run(self, width: int) -> ModuleTable:
@@ -96,6 +97,7 @@ class ModuleSearch:
         table = self._initial()
         for position, step in enumerate(self.program.steps):
             table = self._extend(table, position, step)
+            self.columns += table.rows.shape[1]
             last = position == len(self.program.steps) - 1
             if not last and not self.watched:
                 table = self._prune(table, step)

@@ -65,7 +65,7 @@ def canonicalize(node: Node, draft: Draft) -> None:
     Raises
     ------
     InputError
-        If the node has no such form, e.g. batch normalization in training mode.
+        If the node has no such form, e.g. batch normalization per pixel.
     """
     defaults = _defaults(node.op, node.opset)
     node.attributes = {**defaults, **node.attributes}
@@ -174,8 +174,6 @@ def _reshaped(node: Node, draft: Draft, name: str, shape: Sequence[int]) -> str:
 
 def _batch_normalization(node: Node, draft: Draft) -> None:
     del draft
-    if node.attributes.get("training_mode"):
-        raise InputError(f"{node.what} is in training mode; export the model after model.eval()")
     if node.attributes.get("spatial", 1) != 1:
         raise InputError(f"{node.what} has spatial=0, statistics per pixel; export with spatial=1")
 
@@ -359,4 +357,8 @@ _RULES: dict[str, _Rule] = {
     "TopK": _top_k,
     "Unsqueeze": _attribute_to_input("axes", 1, 13),
 }
-_DROPPED = {"BatchNormalization": ("momentum", "training_mode")}
+_DROPPED = {
+    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose", "QLinearConv"), ("auto_pad",)),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), ("auto_pad",)),
+    "BatchNormalization": ("momentum", "training_mode"),
+}

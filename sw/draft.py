@@ -59,12 +59,11 @@ class Draft:
         self.tensors = {names.get(name, name): kind for name, kind in self.tensors.items()}
 
     def drop_unused(self, reason: str) -> None:
-        """Remove layers whose results nobody reads, and trailing results of the others."""
+        """Remove layers whose results nobody reads."""
         wanted, kept = set(self.outputs), []
         for layer in reversed(self.layers):
-            used = [at for at, name in enumerate(layer.outputs) if name in wanted]
-            if used:
-                kept.append(replace(layer, outputs=layer.outputs[: used[-1] + 1]))
+            if wanted.intersection(layer.outputs):
+                kept.append(layer)
                 wanted.update((*layer.inputs, layer.residual))
             else:
                 self.removed.extend((node, reason) for node in layer.nodes)

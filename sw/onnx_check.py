@@ -100,7 +100,7 @@ def unknown_operator(name: str, op: str, opset: int) -> InputError:
 def check_model(proto: ModelProto, inputs: Mapping[str, TensorType]) -> None:
     """Run onnx's checker on a model, whose inputs are given their shapes for good.
 
-    The declared shapes of outputs, which may be stale or absent, are cleared.
+    The declared types of outputs, which may be stale or absent, are of no use: types are inferred.
 
     Raises
     ------
@@ -120,6 +120,8 @@ def check_model(proto: ModelProto, inputs: Mapping[str, TensorType]) -> None:
                 shape.dim.add(dim_value=length)
             shape.SetInParent()
     for entry in proto.graph.output:
+        if not entry.HasField("type"):
+            entry.type.tensor_type.elem_type = 1
         if entry.type.HasField("tensor_type"):
             entry.type.tensor_type.shape.ClearField("dim")
             entry.type.tensor_type.shape.SetInParent()

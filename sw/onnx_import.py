@@ -101,12 +101,13 @@ def _build(
         tensors=dict(inputs),
         removed=[(names[at], _DEAD) for at in sorted(set(range(len(nodes))) - set(live))],
     )
-    walk = Walk(draft=draft, stored=model.initializers, opset=opset)
+    wanted = {*draft.outputs, *(name for node, _ in kept for name in node.input)}
+    walk = Walk(draft=draft, stored=model.initializers, wanted=wanted, opset=opset)
     for node, node_name in kept:
         walk.visit(node, node_name)
     walk.resolve_outputs()
     draft.drop_unused(_FOLDED_AWAY)
-    _check_layers(draft)
+    _check_finite(draft)
     if fused:
         fuse(draft)
     return draft.finish(name, opset)
@@ -138,15 +139,10 @@ def _live(nodes: Sequence[NodeProto], outputs: set[str]) -> list[int]:
     return live[::-1]
 
 
-def _check_layers(draft: Draft) -> None:
-    """Refuse training, weights that are not finite, and constants that are not numbers."""
+def _check_finite(draft: Draft) -> None:
+    """Refuse weights that are not finite, and constants that are not numbers."""
     seen: dict[str, str] = {}
     for layer in draft.layers:
-        if layer.op == "BatchNormalization" and len(layer.outputs) > 1:
-            raise InputError(
-                f"node {layer.name!r} (BatchNormalization) has its statistics read, as in training; "
-                "export the model after model.eval()"
-            )
         for name in layer.inputs:
             value = draft.constants.get(name)
             if value is None or value.dtype.kind != "f":

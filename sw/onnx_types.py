@@ -177,7 +177,10 @@ def infer_outputs(
 
 
 def _static(proto: TypeProto, what: str) -> TensorType | None:
-    if proto.WhichOneof("value") != "tensor_type":
+    kind = proto.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind != "tensor_type":
         raise InputError(f"{what} is no dense tensor, which no device computes")
     tensor = proto.tensor_type
     dims = tensor.shape.dim

@@ -7,7 +7,7 @@ Invariant: every node visited ends in one ``Layer.nodes`` of the draft or in ``D
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +30,29 @@ _CONSTANT = "constant: computed at import"
 _IDENTITY = "the identity at inference"
 # Results whose shapes depend on values that are not known at import.
 _DATA_DEPENDENT = ("Compress", "NonMaxSuppression", "NonZero", "Range", "Unique")
+# Operators some of whose modes no device knows, which computing them once tells.
+_PARTLY_KNOWN = ("Resize",)
 
 
 @dataclass(slots=True)
 class Walk:
-    """One pass over the nodes; ``alias`` maps results of identities to what they equal."""
+    """One pass over the nodes.
+
+    Attributes
+    ----------
+    stored
+        Initializers by name.
+    wanted
+        Tensors that a node or the caller reads.
+    alias
+        Results of identities and what they equal.
+    identities
+        Results of identities and their nodes.
+    """
 
     draft: Draft
     stored: Mapping[str, Initializer]
+    wanted: Set[str]
     opset: int
     alias: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
@@ -51,7 +66,10 @@ class Walk:
             self._fold(name, proto.output[0], _constant_value(attributes, name))
             return
         inputs = [self._resolve(entry) for entry in proto.input]
-        node = Node(name, proto.op_type, self.opset, inputs, list(proto.output), attributes)
+        outputs = list(proto.output)
+        while outputs[-1] not in self.wanted:
+            outputs.pop()
+        node = Node(name, proto.op_type, self.opset, inputs, outputs, attributes)
         kinds = [self.draft.type_of(entry) if entry else None for entry in inputs]
         check_types(node.op, self.opset, kinds, node.what)
         if self._shortcut(node):
@@ -112,7 +130,7 @@ class Walk:
         """Handle what needs no computation; return whether the node was such a one."""
         draft = self.draft
         source = node.input(0)
-        if node.op == "Dropout" and self._trains(node):
+        if self._trains(node):
             raise InputError(
                 f"{node.what} is in training mode; export the model after model.eval()"
             )
@@ -145,7 +163,9 @@ class Walk:
         return False
 
     def _trains(self, node: Node) -> bool:
-        if node.opset < 12 or not node.input(2):
+        if node.op == "BatchNormalization":
+            return bool(node.attributes.get("training_mode")) or len(node.outputs) > 1
+        if node.op != "Dropout" or node.opset < 12 or not node.input(2):
             return False
         mode = self.draft.constants.get(node.inputs[2])
         return mode is None or bool(mode.item())
@@ -170,7 +190,11 @@ class Walk:
 
     def _append(self, node: Node, types: dict[str, TensorType | None]) -> None:
         draft = self.draft
-        if any(types.get(name) is None for name in node.outputs):
+        try:
+            ops.check(node.op, node.attributes)
+        except InputError as error:
+            raise InputError(f"{node.what}: {error}") from None
+        if node.op in _PARTLY_KNOWN or any(types.get(name) is None for name in node.outputs):
             types = dict(zip(node.outputs, self._probe(node), strict=True))
         for name in node.outputs:
             kind = types[name]

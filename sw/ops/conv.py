@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
-from heterolith.sw.ops.window import Attribute, Window
+from heterolith.sw.ops.window import Attribute, Empty, Window
 
 # Channels times places that the depthwise sum works on at once: they stay in a level-2 cache.
 _DEPTHWISE_BLOCK = 32768
@@ -72,7 +73,9 @@ def conv_window(x: Array, w: Array, group: int, window: Window) -> Window:
     return window
 
 
-def convolve(padded: Array, w: Array, window: Window, out: Array) -> None:
+def convolve(
+    padded: Array, w: Array, window: Window, out: Array, empty: Empty = np.empty
+) -> None:
     """Convolve an already padded input into `out`, without bias.
 
     Parameters
@@ -83,13 +86,15 @@ def convolve(padded: Array, w: Array, window: Window, out: Array) -> None:
         Kernels of shape (M, C / group, kernel axes).
     out
         Array of shape (N, M, output axes), of any strides; it is overwritten.
+    empty
+        What allocates memory for patches.
     """
     group = padded.shape[1] // w.shape[1]
     if w.shape[1] == 1 and group > 1:
         _depthwise(padded, w, window, out)
         return
     places = out.shape[2:]
-    columns = im2col(padded, window, places, group)
+    columns = im2col(padded, window, places, group, empty)
     matrix = w.reshape(group, w.shape[0] // group, -1)
     if group == 1:
         columns, matrix = columns[:, 0], matrix[0]
@@ -99,28 +104,36 @@ def convolve(padded: Array, w: Array, window: Window, out: Array) -> None:
         out[...] = flat.reshape(out.shape)
 
 
-def im2col(padded: Array, window: Window, places: Sequence[int], group: int = 1) -> Array:
+def im2col(
+    padded: Array,
+    window: Window,
+    places: Sequence[int],
+    group: int = 1,
+    empty: Empty = np.empty,
+) -> Array:
     """Return the patch under the window at every place as columns.
 
     Returns
     -------
     array of shape (N, group, C / group * kernel elements, places)
-        A view where the kernel has one element and the stride is 1.
+        A view where the kernel has one element and the places are contiguous.
     """
     n, channels = padded.shape[:2]
-    rank = window.rank
+    shape = (n, group, channels // group * prod(window.kernel), prod(places))
     if set(window.kernel) == {1}:
-        patches = next(window.taps(padded, places))[1]
-    else:
-        spatial = tuple(range(2, 2 + rank))
-        cut = [slice(None), slice(None)]
-        cut += [slice(0, (p - 1) * s + 1, s) for p, s in zip(places, window.strides, strict=True)]
-        cut += [slice(None, None, d) for d in window.dilations]
-        view = sliding_window_view(padded, window.extents, spatial)[tuple(cut)]
-        order = (0, 1, *range(2 + rank, 2 + 2 * rank), *spatial)
-        patches = view.transpose(order)
-    rows = channels // group * int(np.prod(window.kernel))
-    return patches.reshape(n, group, rows, int(np.prod(places)))
+        return next(window.taps(padded, places))[1].reshape(shape)
+    of_image, of_channel, *steps = padded.strides
+    strides = (
+        of_image,
+        of_channel,
+        *(step * dilation for step, dilation in zip(steps, window.dilations, strict=True)),
+        *(step * stride for step, stride in zip(steps, window.strides, strict=True)),
+    )
+    # Every window place lies inside `padded`, so the view stays inside its memory.
+    patches = as_strided(padded, (n, channels, *window.kernel, *places), strides)
+    columns = empty(patches.shape, padded.dtype)
+    np.copyto(columns, patches)
+    return columns.reshape(shape)
 
 
 def _depthwise(padded: Array, w: Array, window: Window, out: Array) -> None:
@@ -128,7 +141,7 @@ def _depthwise(padded: Array, w: Array, window: Window, out: Array) -> None:
     n, channels = padded.shape[:2]
     multiplier, ones, places = w.shape[0] // channels, (1,) * window.rank, out.shape[2:]
     kernels = w.reshape(channels, multiplier, -1)
-    step = max(1, _DEPTHWISE_BLOCK // int(np.prod(places)) // multiplier)
+    step = max(1, _DEPTHWISE_BLOCK // prod(places) // multiplier)
     for image, first in product(range(n), range(0, channels, step)):
         block = slice(first, first + step)
         factors = kernels[block]

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Activation, Array
@@ -32,9 +34,12 @@ Part = tuple[slice, ...]
 
 
 class Crew(Protocol):
-    """Does a task for every part, maybe in several threads."""
+    """Does a task for every part, maybe in several threads, and allocates memory for them."""
 
     threads: int
+
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an array with undefined elements, like ``np.empty``."""
 
     def run(self, task: Callable[[Part], None], parts: Sequence[Part]) -> None:
         """Return when every part is done."""
@@ -78,10 +83,10 @@ class Job:
     inputs: Sequence[Array | None]
     finish: Finish
 
-    def output(self, shape: tuple[int, ...]) -> Array:
+    def output(self, shape: tuple[int, ...], crew: Crew) -> Array:
         """Return an empty result of the dtype of the first input."""
         self.finish.check(shape)
-        return np.empty(shape, self.array(0).dtype)
+        return crew.empty(shape, self.array(0).dtype)
 
     def array(self, place: int) -> Array:
         """Return an input that must be there."""
@@ -108,7 +113,7 @@ def conv(job: Job, crew: Crew) -> Array:
     geometry = dict(job.attributes)
     group = geometry.pop("group", 1)
     window = conv_window(x, w, group, Window.of(w.shape[2:], geometry))
-    out = job.output((x.shape[0], w.shape[0], *window.output(x.shape[2:])))
+    out = job.output((x.shape[0], w.shape[0], *window.output(x.shape[2:])), crew)
     bias = None if b is None else b.reshape(-1, *(1,) * window.rank)
     kernels_per_group = w.shape[0] // group
 
@@ -117,7 +122,8 @@ def conv(job: Job, crew: Crew) -> Array:
         groups = slice(kernels.start // kernels_per_group, -(-kernels.stop // kernels_per_group))
         channels = slice(groups.start * w.shape[1], groups.stop * w.shape[1])
         piece = out[part]
-        convolve(window.rows(x[image, channels], rows), w[kernels], window, piece)
+        padded = window.rows(x[image, channels], rows, 0, crew.empty)
+        convolve(padded, w[kernels], window, piece, crew.empty)
         if bias is not None:
             piece += bias[kernels]
         job.finish.apply(piece, part)
@@ -128,7 +134,7 @@ def conv(job: Job, crew: Crew) -> Array:
 
 def _conv_parts(out: Array, w: Array, group: int, threads: int) -> list[Part]:
     n, kernels, rows = out.shape[:3]
-    row_places = int(np.prod(out.shape[3:]))
+    row_places = prod(out.shape[3:])
     places = rows * row_places
     if places * w.size < _SERIAL_WORK * 8:
         threads = 1
@@ -152,7 +158,7 @@ def gemm(job: Job, crew: Crew) -> Array:
     transposed = job.attributes.get("transB", 0)
     rows = a.shape[1 if job.attributes.get("transA", 0) else 0]
     columns = b.shape[0 if transposed else 1]
-    out = job.output((rows, columns))
+    out = job.output((rows, columns), crew)
     bias = None if c is None else np.broadcast_to(c, out.shape)
 
     def task(part: Part) -> None:
@@ -174,7 +180,7 @@ def pool(job: Job, crew: Crew) -> Array:
     geometry.pop("storage_order", None)
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
-    out = job.output((*x.shape[:2], *places))
+    out = job.output((*x.shape[:2], *places), crew)
     counts = None
     if include_pad is not None:
         counts = window_counts(x, window, places, bool(include_pad))
@@ -195,7 +201,7 @@ def pool(job: Job, crew: Crew) -> Array:
 def _channel_parts(x: Array, threads: int) -> list[Part]:
     if x.size < _SERIAL_WORK:
         threads = 1
-    per_channel = int(np.prod(x.shape[2:])) * x.itemsize
+    per_channel = prod(x.shape[2:]) * x.itemsize
     channels = even_parts(x.shape[1], _PART_BYTES // per_channel, threads)
     images = [slice(image, image + 1) for image in range(x.shape[0])]
     return list(product(images, channels))
@@ -204,7 +210,7 @@ def _channel_parts(x: Array, threads: int) -> list[Part]:
 def lrn(job: Job, crew: Crew) -> Array:
     """Normalise by rows, all channels each; see `heterolith.sw.ops.normalize`."""
     x = job.array(0)
-    out = job.output(x.shape)
+    out = job.output(x.shape, crew)
 
     def task(part: Part) -> None:
         (out[part],) = compute("LRN", job.attributes, [x[part]])

@@ -7,7 +7,7 @@ operator set 18, Conv and MaxPool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
 
+Empty = Callable[[Sequence[int], Any], Array]  # np.empty, or what allocates like it
 Attribute = Any  # an int, a string or a sequence of integers
 
 # The attributes that describe a window, as keywords of the operators that have one.
@@ -122,7 +123,7 @@ class Window:
         """
         return self.rows(x, slice(0, self.output(x.shape[2:])[0]), fill)
 
-    def rows(self, x: Array, rows: slice, fill: float = 0) -> Array:
+    def rows(self, x: Array, rows: slice, fill: float = 0, empty: Empty = np.empty) -> Array:
         """Return what the windows of some output rows cover, a row being a place on axis 2."""
         places = self.output(x.shape[2:])
         ranges = [(rows.start, rows.stop), *((0, count) for count in places[1:])]
@@ -140,7 +141,8 @@ class Window:
         covered = x[tuple(source)]
         if covered.shape == tuple(shape):
             return covered
-        padded = np.full(shape, fill, x.dtype)
+        padded = empty(shape, x.dtype)
+        padded.fill(fill)
         padded[tuple(target)] = covered
         return padded
 

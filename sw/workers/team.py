@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
+from heterolith.sw.network import Array
+from heterolith.sw.workers.arena import Arena
 
 _Part = TypeVar("_Part")
 
@@ -84,6 +87,7 @@ class Team:
         self.threads = threads
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
+        self._arena = Arena()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -106,8 +110,13 @@ class Team:
             for future in futures:
                 future.result()
 
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an array with undefined elements, in memory that this team used before."""
+        return self._arena.empty(shape, dtype)
+
     def close(self) -> None:
-        """End the threads; a later `run` starts new ones."""
+        """End the threads and forget the memory; a later `run` starts new ones."""
+        self._arena.clear()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:

@@ -100,6 +100,12 @@ def test_multiplier_is_near_the_real_factor(real):
     assert abs(Fraction(multiplier, 2**shift) / Fraction(real) - 1) <= Fraction(1, 2**16)
 
 
+def test_multiplier_that_rounds_up_to_17_bits_is_renormalised():
+    """A factor just below a power of two takes that power."""
+    assert quantize_multiplier(1 - 2.0**-30) == (2**15, 15)
+    assert quantize_multiplier(2.0**15 - 2.0**-10) == (2**16 - 1, 1)
+
+
 @given(acc=EXTREME, real=st.floats(0.0, 2.0**-32, exclude_max=True))
 def test_tiny_factor_gives_zero(acc, real):
     """A factor below 2**-32 rounds every 32-bit sum to 0, as its stand-in does."""

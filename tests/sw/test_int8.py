@@ -1,5 +1,7 @@
 """Int8 weights, biases and clamps of one layer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from heterolith.errors import InputError
 from heterolith.hw.fixed import ACCUMULATOR_HIGH, accumulator_bound
 from heterolith.sw.int8 import clamp, linear_parameters, quantize_weights
 from heterolith.sw.network import Activation
-from heterolith.sw.quantize import quantize
+from heterolith.sw.quantize import TensorScale, quantize
 
 from .nets import RELU6, conv_networks, one_layer, random_inputs, window
 
@@ -150,8 +152,14 @@ def test_clamp_holds_the_codes_of_the_bounds():
     values = np.linspace(-10, 10, 16, dtype=np.float32).reshape(1, 1, 4, 4)
     output = clamp(quantize(network, [{"x0": values}]), network.layers[0])
     assert (output.low, output.zero_point, output.high) == (-128, -128, 127)
-    small = quantize(network, [{"x0": values / 10}])
-    assert clamp(small, network.layers[0]).high == 127
+    wide = replace(quantize(network), scales={"y": TensorScale(scale=0.1, zero_point=-8)})
+    output = clamp(wide, network.layers[0])
+    assert (output.low, output.zero_point, output.high) == (-8, -8, 52)
+    narrow = replace(wide, scales={"y": TensorScale(scale=0.01, zero_point=-8)})
+    assert clamp(narrow, network.layers[0]).high == 127
+    relu = one_layer("Relu", [(1, 4)])
+    wide = replace(quantize(relu), scales={"y": TensorScale(scale=0.1, zero_point=-8)})
+    assert (clamp(wide, relu.layers[0]).low, clamp(wide, relu.layers[0]).high) == (-8, 127)
 
 
 def test_clip_operator_and_fused_activation_meet():

@@ -20,7 +20,7 @@ from heterolith.sw.quantize import (
     synthetic_samples,
 )
 
-from .nets import one_layer, random_inputs
+from .nets import one_layer, random_inputs, window
 
 FLOAT32 = st.floats(-(2.0**100), 2.0**100, width=32)
 
@@ -29,7 +29,7 @@ FLOAT32 = st.floats(-(2.0**100), 2.0**100, width=32)
 def test_scale_covers_the_range_and_zero(first, second):
     """Both ends are within one code of a code, and 0 is a code exactly."""
     low, high = min(first, second, 0.0), max(first, second, 0.0)
-    entry = scale_for(low, high)
+    entry = scale_for(min(first, second), max(first, second))
     assert -128 <= entry.zero_point <= 127
     assert entry.code(0.0) == entry.zero_point
     assert np.float32(entry.scale) == entry.scale
@@ -103,6 +103,10 @@ def test_shared_range_is_the_union():
     quantized = quantize(network, [{"x": values}])
     entry = quantized.scales["joined"]
     assert entry.scale == pytest.approx((4 + 2) / 255, rel=1e-6)
+    attributes = {**window((2, 2), (2, 2)), "ceil_mode": 0, "storage_order": 0}
+    pool = one_layer("MaxPool", [(1, 1, 2, 2)], (), attributes)
+    values = np.array([[[[-9, -2], [1, 3]]]], np.float32)
+    assert quantize(pool, [{"x0": values}]).scales["y"].scale == pytest.approx(12 / 255, rel=1e-6)
 
 
 def test_calibration_says_where_ranges_come_from():

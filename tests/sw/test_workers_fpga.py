@@ -223,7 +223,7 @@ def run_network(network, quantized, inputs):
 
 
 def test_network_is_near_float(cnn_path):
-    """A CNN with int8 layers stays within 5 % of float32 in every tensor and agrees on the class."""
+    """A CNN with int8 layers stays within 5 % of float32 per tensor and agrees on the class."""
     network = load_onnx(cnn_path)
     rng = np.random.default_rng(3)
     inputs = random_inputs(network, rng)

@@ -1,0 +1,145 @@
+"""The builder of a command stream: on-chip space, what is resident there, waits.
+
+Space in a buffer is handed out upward and around; what a new piece overlaps is forgotten and loaded
+again when it is needed. Waits come from `heterolith.hw.hazards`, so a piece may be placed anywhere:
+a poor place costs cycles, never correctness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+
+from heterolith.errors import InputError
+from heterolith.hw.geometry import Geometry
+from heterolith.hw.hazards import Tracker
+from heterolith.hw.program import Command, Load, Store
+
+Key = Hashable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """An activation in DRAM; ``offset`` in bytes from the window's start, sizes in words.
+
+    An image counts pixels in ``width`` and has ``pitch`` beats per row.
+    """
+
+    offset: int
+    blocks: int
+    height: int
+    width: int
+    pitch: int
+    lanes: int
+    image: bool = False
+
+    @property
+    def block_pitch(self) -> int:
+        """Beats from block to block."""
+        return self.height * self.pitch
+
+
+class Ring:
+    """Places pieces in one buffer of ``depth`` words and remembers which are still there."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.head = 0
+        self._pieces: dict[Key, tuple[int, int]] = {}
+
+    def find(self, key: Key) -> int:
+        """Return where a piece starts, or -1 if it is not there."""
+        return self._pieces.get(key, (-1, -1))[0]
+
+    def drop(self, key: Key) -> None:
+        """Forget a piece."""
+        self._pieces.pop(key, None)
+
+    def place(self, key: Key, words: int, keep: Collection[Key] = (), limit: int = 0) -> int:
+        """Return the start of a new piece; pieces named in ``keep`` are not overlapped.
+
+        Parameters
+        ----------
+        limit
+            End of the part of the buffer that may be used; 0 means all of it.
+
+        Raises
+        ------
+        InputError
+            If no gap between the kept pieces is large enough.
+        """
+        end = limit or self.depth
+        kept = sorted(self._pieces[k] for k in keep if k in self._pieces)
+        for begin in (self.head, 0):
+            start = begin
+            for low, high in kept:
+                if start < high and low < start + words:
+                    start = high
+            if start + words <= end:
+                break
+        else:
+            raise InputError(f"a piece of {words} words does not fit a buffer of {end} words")
+        overlapped = [
+            k for k, (low, high) in self._pieces.items() if start < high and low < start + words
+        ]
+        for old in overlapped:
+            del self._pieces[old]
+        self._pieces[key] = (start, start + words)
+        self.head = start + words
+        return start
+
+
+class Emitter:
+    """Collects commands and gives each its waits."""
+
+    def __init__(self, geometry: Geometry, dram_bytes: int) -> None:
+        self.geometry = geometry
+        self.commands: list[Command] = []
+        self.activation = Ring(geometry.activation_words)
+        self.weight = Ring(geometry.weight_words)
+        self.parameter = Ring(geometry.parameter_words)
+        self.accumulator = Ring(geometry.accumulator_words)
+        self.output = Ring(geometry.output_words)
+        self._tracker = Tracker(geometry, -(-dram_bytes // geometry.lanes))
+        self._serial = 0
+
+    def push(self, command: Command) -> None:
+        """Append a command with the waits it needs."""
+        self.commands.append(self._tracker.add(command))
+
+    def layer(self) -> int:
+        """Return a number for a new layer, the first part of its keys."""
+        self._serial += 1
+        return self._serial
+
+    def load_words(
+        self, ring: Ring, memory: int, key: Key, run: tuple[int, int], keep: Collection[Key] = ()
+    ) -> int:
+        """Load ``run`` = (DRAM offset, words) of weights or parameters unless it is there."""
+        start = ring.find(key)
+        if start < 0:
+            offset, words = run
+            start = ring.place(key, words, keep)
+            unit = self.geometry.n_pe if ring is self.weight else self.geometry.parameter_beats
+            beats = words * unit
+            self.push(Load(memory=memory, offset=offset, cols=beats, row_pitch=beats, buffer=start))
+        return start
+
+
+def store_tile(
+    tensor: Tensor, blocks: tuple[int, int], rows: tuple[int, int], cols: tuple[int, int], at: int
+) -> Store:
+    """Return the STORE of a tile (half-open ranges) that lies densely in the output buffer."""
+    height, width = rows[1] - rows[0], cols[1] - cols[0]
+    beat = blocks[0] * tensor.block_pitch + rows[0] * tensor.pitch + cols[0]
+    return Store(
+        offset=tensor.offset + beat * tensor.lanes,
+        cols=width,
+        rows=height,
+        blocks=blocks[1] - blocks[0],
+        buffer=at,
+        row_pitch=tensor.pitch,
+        block_pitch=tensor.block_pitch,
+        buffer_row_pitch=width,
+        buffer_block_pitch=height * width,
+    )

@@ -1,0 +1,268 @@
+"""The choice of a `Schedule`: every candidate that fits the buffers, cheapest modelled cycles.
+
+The model is a closed form over a layer: steps of the array against bytes moved, whichever is
+longer, plus the loads before the first step and the store after the last. A region takes half of
+the activation buffer, so that the next one loads while it computes, unless the layer needs only
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from heterolith.errors import InputError
+from heterolith.hw.geometry import Geometry
+from heterolith.hw.layout import ceil_div
+from heterolith.hw.mapping import STEP_COLS, Mapping
+from heterolith.hw.program import COUNT_LIMIT, Compute
+from heterolith.hw.shapes import Pair
+from heterolith.hw.tiling import (
+    Schedule,
+    cut,
+    region_cols,
+    region_rows,
+    residual_words,
+    slices,
+)
+from heterolith.hw.timeline import START_CYCLES, Dram, compute_cycles
+
+
+def _halves(value: int) -> list[int]:
+    """Return value, its half, its quarter ... down to 1, rounded up."""
+    result = [value]
+    while result[-1] > 1:
+        result.append(ceil_div(result[-1], 2))
+    return result
+
+
+def _span_blocks(m: Mapping) -> int:
+    """Return the most input blocks of a group's reduction."""
+    return max(blocks for _, blocks in m.spans)
+
+
+def _width(m: Mapping, geometry: Geometry) -> int:
+    return 1 if m.per_channel else geometry.sub_blocks
+
+
+def _chunk_words(m: Mapping, s: Schedule) -> int:
+    """Return weight words of the largest chunk of one group."""
+    blocks = 1 if m.per_channel else s.chunk_blocks
+    return blocks * s.chunk_rows * m.kernel_steps[1]
+
+
+def _region_words(m: Mapping, s: Schedule, geometry: Geometry) -> int:
+    """Return the words of the largest region."""
+    blocks = s.slice_groups if m.per_channel else s.chunk_blocks
+    rows = region_rows(m, s.band[0], s.chunk_rows)
+    return blocks * rows * region_cols(m, s.band[1], geometry)
+
+
+def _chunked(m: Mapping, s: Schedule) -> bool:
+    blocks = 1 if m.per_channel else _span_blocks(m)
+    return s.chunk_rows < m.kernel_steps[0] or (not m.per_channel and s.chunk_blocks < blocks)
+
+
+def fits(m: Mapping, s: Schedule, geometry: Geometry) -> bool:
+    """Return whether a schedule keeps to the buffers and to the ranges of the command fields."""
+    outputs = s.tile_rows * s.band[1]
+    blocks = s.slice_groups * _width(m, geometry)
+    steps = _chunk_words(m, s)
+    weights = 1 if m.hold_weight else steps * s.slice_groups
+    single = _single(m, s)
+    space = geometry.activation_words - residual_words(m, s, geometry)
+    if residual_words(m, s, geometry):
+        space -= residual_words(m, s, geometry)
+    if not single:
+        space //= 2
+    if _chunked(m, s):
+        if m.window > 1:
+            return False
+        sums = s.slice_groups * ceil_div(outputs, geometry.pixels)
+        if sums > geometry.accumulator_words:
+            return False
+    return (
+        outputs * blocks <= geometry.output_words // 2
+        and blocks <= geometry.parameter_words // 2
+        and weights <= geometry.weight_words
+        and _region_words(m, s, geometry) <= space
+        and max(steps, outputs) <= COUNT_LIMIT
+        and s.chunk_rows <= STEP_COLS
+    )
+
+
+def _single(m: Mapping, s: Schedule) -> bool:
+    """Return whether the layer has one region for all its computation."""
+    return (
+        s.band[0] >= m.output_size[0]
+        and s.band[1] >= m.output_size[1]
+        and not _chunked(m, s)
+        and (not m.per_channel or s.slice_groups >= m.groups)
+        and len(m.regions) == 1
+    )
+
+
+def _slice_limit(m: Mapping, s: Schedule, geometry: Geometry) -> int:
+    """Return the most groups of a slice for the weights, results and parameters it needs."""
+    width, outputs = _width(m, geometry), s.tile_rows * s.band[1]
+    limits = [
+        geometry.output_words // 2 // (outputs * width),
+        geometry.parameter_words // 4 // width,
+        m.groups,
+    ]
+    if not m.hold_weight:
+        limits.append(geometry.weight_words // 4 // _chunk_words(m, s))
+    if _chunked(m, s):
+        limits.append(geometry.accumulator_words // ceil_div(outputs, geometry.pixels))
+    if m.per_channel:
+        one = _region_words(m, replace(s, slice_groups=1), geometry)
+        limits.append(geometry.activation_words // 2 // one)
+    return max(1, min(limits))
+
+
+def _chunkings(m: Mapping) -> Iterator[Pair]:
+    """Yield (blocks, kernel rows) per chunk, whole first."""
+    rows = m.kernel_steps[0]
+    if m.per_channel:
+        yield from ((1, n) for n in _halves(rows) if n <= STEP_COLS)
+        return
+    yield from ((n, rows) for n in _halves(_span_blocks(m)))
+    yield from ((1, n) for n in _halves(rows)[1:])
+
+
+def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
+    """Yield schedules that fit; fewer chunks and wider bands come first."""
+    rows, cols = m.output_size
+    half = geometry.output_words // 2 // _width(m, geometry)
+    found = 0
+    for chunk, width in product(_chunkings(m), _halves(cols)):
+        if width > half:
+            continue
+        seen: set[int] = set()
+        for height in _halves(rows):
+            tile = min(height, half // width)
+            tile = ceil_div(height, ceil_div(height, tile))
+            base = Schedule(
+                order="slices",
+                band=(height, width),
+                tile_rows=tile,
+                slice_groups=1,
+                chunk_blocks=chunk[0],
+                chunk_rows=chunk[1],
+            )
+            most = _slice_limit(m, base, geometry)
+            for groups in {most, ceil_div(most, 4), 1}:
+                s = replace(base, slice_groups=groups)
+                if fits(m, s, geometry):
+                    seen.add(height)
+                    for order in ("tiles", "slices", "weights"):
+                        yield replace(s, order=order)
+            if len(seen) >= 3:
+                break
+        found += bool(seen)
+        if found >= 3:
+            return
+
+
+def _tiles_cycles(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int]:
+    """Return (cycles of all COMPUTEs, number of COMPUTEs)."""
+    cycles = commands = 0
+    width = _width(m, geometry)
+    spans = sum(blocks for _, blocks in m.spans) / m.groups
+    n_chunks = 1
+    steps = (spans, m.kernel_steps[0])
+    if _chunked(m, s):
+        n_chunks = ceil_div(m.kernel_steps[0], s.chunk_rows)
+        n_chunks *= 1 if m.per_channel else ceil_div(_span_blocks(m), s.chunk_blocks)
+        steps = (min(spans, s.chunk_blocks), s.chunk_rows)
+    n_slices = ceil_div(m.groups, s.slice_groups)
+    sizes: dict[Pair, int] = {}
+    for region in m.regions:
+        for band_rows in cut(region.rows, s.band[0]):
+            for tile in cut(band_rows, s.tile_rows):
+                for cols in cut(region.cols, s.band[1]):
+                    size = (tile[1] - tile[0], cols[1] - cols[0])
+                    sizes[size] = sizes.get(size, 0) + 1
+    for (height, columns), count in sizes.items():
+        one = Compute(
+            per_channel=int(m.per_channel),
+            window=m.window,
+            residual=int(m.residual is not None),
+            rows=height,
+            cols=columns,
+            blocks=width,
+            col_step=m.stride[1],
+            k_cols=m.kernel_steps[1],
+            k_rows=steps[1],
+            k_blocks=max(1, round(steps[0])) if not m.per_channel else 1,
+        )
+        cycles += count * m.groups * n_chunks * compute_cycles(one, geometry)
+        commands += count * n_slices * n_chunks
+    return cycles, commands
+
+
+def _loaded_words(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int]:
+    """Return (activation words, weight words) that a schedule loads."""
+    rows = [b for r in m.regions for b in cut(r.rows, s.band[0])]
+    cols = [b for r in m.regions for b in cut(r.cols, s.band[1])]
+    if len(m.regions) > 1:
+        rows, cols = cut((0, m.output_size[0]), s.band[0]), cut((0, m.output_size[1]), s.band[1])
+    down = sum(min(region_rows(m, b[1] - b[0], m.kernel_steps[0]), m.size[0]) for b in rows)
+    across = sum(min(region_cols(m, b[1] - b[0], geometry), m.size[1]) for b in cols)
+    parts = slices(m, s.slice_groups)
+    n_bands = len(rows) * len(cols)
+    n_tiles = sum(ceil_div(b[1] - b[0], s.tile_rows) for b in rows) * len(cols)
+    activation, chunked = down * across, _chunked(m, s)
+    resident = activation * m.in_blocks <= geometry.activation_words
+    spans = {part.span for part in parts}
+    once = sum(span[1] for span in spans)
+    every = sum(part.span[1] for part in parts)
+    reload = chunked or s.order == "weights"
+    blocks = every if reload and not resident and not m.per_channel else once
+    if s.order == "tiles" and m.per_channel and len(parts) > 1 and not resident:
+        blocks = once * ceil_div(n_tiles, n_bands)
+    total = sum(m.group_words(group) for group in range(m.groups))
+    if m.hold_weight:
+        return activation * blocks, 1
+    if total <= geometry.weight_words or (s.order == "weights" and not chunked):
+        return activation * blocks, total
+    return activation * blocks, total * (n_tiles if s.order == "tiles" or chunked else n_bands)
+
+
+def modelled_cycles(m: Mapping, s: Schedule, geometry: Geometry, dram: Dram) -> float:
+    """Return the cycles of a layer under a schedule, by the closed form of the module docstring."""
+    compute, commands = _tiles_cycles(m, s, geometry)
+    activation, weights = _loaded_words(m, s, geometry)
+    pixels = m.output_size[0] * m.output_size[1]
+    results = pixels * m.out_blocks
+    beats = activation + weights * geometry.n_pe + results * (1 + (m.residual is not None))
+    per_beat = geometry.lanes / min(dram.bytes_per_cycle, geometry.lanes)
+    first = _region_words(m, replace(s, band=(s.tile_rows, s.band[1])), geometry)
+    first += min(weights, _chunk_words(m, s) * s.slice_groups) * geometry.n_pe
+    last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
+    # A command costs its start and three fetches of four beats.
+    moved = (beats + 12 * commands) * geometry.lanes / dram.bytes_per_cycle
+    return max(compute + START_CYCLES * commands, moved) + (first + last) * per_beat
+
+
+def choose(m: Mapping, geometry: Geometry, dram: Dram) -> Schedule:
+    """Return the schedule of least modelled cycles.
+
+    Raises
+    ------
+    InputError
+        If no cut of the layer fits the buffers; the limits of `heterolith.hw.shapes` exclude that
+        for the named configurations.
+    """
+    best: tuple[float, Schedule] | None = None
+    for s in _candidates(m, geometry):
+        cycles = modelled_cycles(m, s, geometry, dram)
+        if best is None or cycles < best[0]:
+            best = (cycles, s)
+    if best is None:
+        raise InputError(
+            f"no tile of a layer {m.size} -> {m.output_size} with reach {m.reach} fits "
+            f"{geometry.activation_words} activation words; use a larger configuration"
+        )
+    return best[1]
