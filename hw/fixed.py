@@ -172,7 +172,7 @@ def scaled(values: Array, multiplier: Array | int, shift: Array | int) -> Array:
 
 def saturate(values: Array, zero_point: int, low: int, high: int) -> Array:
     """Return ``clamp(values + zero_point, low, high)`` as int8."""
-    return np.clip(values + zero_point, low, high).astype(np.int8)
+    return np.asarray(np.clip(values + zero_point, low, high), dtype=np.int8)
 
 
 def requantize(

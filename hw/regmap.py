@@ -2,7 +2,8 @@
 
 Registers are 32 bits wide at byte offsets that are multiples of 4; a 64-bit value takes two,
 ``_LOW`` first, and reading its ``_LOW`` half freezes the ``_HIGH`` half until that is read.
-Invariant, checked at import: offsets and bits do not overlap. A register description language with
+Arguments and results of a job stand 8 bytes apart, the spacing of Vitis HLS, so that they have one
+address in both sources. Invariant, checked at import: offsets and bits do not overlap. A register description language with
 PeakRDL was weighed: its generated block needs lint waivers and its generators are LGPL, while this
 map has some forty registers of four kinds.
 """
@@ -118,20 +119,20 @@ REGISTERS: tuple[Register, ...] = (
     ),
     *_wide("WINDOW_BASE", 0x20, Access.RW, "address of the memory window, a multiple of 4096"),
     Register("WINDOW_BYTES", 0x28, Access.RW, "size of the memory window, a multiple of 64"),
-    Register("COMMAND_OFFSET", 0x2C, Access.RW, "first command in the window, a multiple of 64"),
-    Register("COMMAND_COUNT", 0x30, Access.RW, "commands of the job"),
+    Register("COMMAND_OFFSET", 0x30, Access.RW, "first command in the window, a multiple of 64"),
+    Register("COMMAND_COUNT", 0x38, Access.RW, "commands of the job"),
     Register(
         "WATCHDOG",
-        0x34,
+        0x40,
         Access.RW,
         "cycles without progress that end a job; 0 switches it off",
         0x0010_0000,
     ),
-    Register("ERROR_CODE", 0x38, Access.RO, "why the job stopped"),
-    Register("ERROR_INDEX", 0x3C, Access.RO, "index of the failing command"),
-    Register("LOADS_DONE", 0x40, Access.RO, "LOADs completed in this job"),
-    Register("COMPUTES_DONE", 0x44, Access.RO, "COMPUTEs completed in this job"),
-    Register("STORES_DONE", 0x48, Access.RO, "STOREs completed in this job"),
+    Register("ERROR_CODE", 0x48, Access.RO, "why the job stopped"),
+    Register("ERROR_INDEX", 0x50, Access.RO, "index of the failing command"),
+    Register("LOADS_DONE", 0x58, Access.RO, "LOADs completed in this job"),
+    Register("COMPUTES_DONE", 0x60, Access.RO, "COMPUTEs completed in this job"),
+    Register("STORES_DONE", 0x68, Access.RO, "STOREs completed in this job"),
     *(
         register
         for index, (name, meaning) in enumerate(_COUNTERS)

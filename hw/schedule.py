@@ -98,7 +98,7 @@ def _single(m: Mapping, s: Schedule) -> bool:
         s.band[0] >= m.output_size[0]
         and s.band[1] >= m.output_size[1]
         and not _chunked(m, s)
-        and (not m.per_channel or s.slice_groups >= m.groups)
+        and (s.slice_groups >= m.groups if m.per_channel else len(set(m.spans)) == 1)
         and len(m.regions) == 1
     )
 

@@ -150,7 +150,7 @@ class Optimizer:
         for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
             program = self.programs[index]
             # Modules need very different widths: one may take several times its share.
-            share = self.effort * min(1.0, LARGEST_SHARE / count)
+            share = self.effort * max(0.3, 1.0 / count)
             width = min(int(share) // (len(program.steps) * BRANCHES), WIDEST)
             known = self._widths.get(index)
             if known is None or self.late():

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, TypeVar
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -72,8 +73,63 @@ class _BlasLimit:
 _BLAS = _BlasLimit()
 
 
+class _Batch(Generic[_Part]):
+    """Parts of one layer; it is done when all parts are, no matter who came to work on them."""
+
+    def __init__(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
+        self._task = task
+        self._queue = deque(parts)
+        self._lock = Lock()
+        self._open = len(self._queue)
+        self._done = Lock()
+        self._done.acquire()
+        self._error: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def work(self) -> None:
+        """Take parts until none is left."""
+        with np.errstate(all="ignore"):
+            while True:
+                try:
+                    part = self._queue.popleft()
+                except IndexError:
+                    return
+                try:
+                    self._task(part)
+                except BaseException as error:  # handed to the thread that waits
+                    self._error = error
+                with self._lock:
+                    self._open -= 1
+                    if self._open == 0:
+                        self._done.release()
+
+    def wait(self) -> None:
+        """Return when all parts are done; raise what one of them raised."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+
+
+def _serve(inbox: SimpleQueue[_Batch[Any] | None]) -> None:
+    """Work on batches until ``None`` comes."""
+    while True:
+        batch = inbox.get()
+        if batch is None:
+            return
+        batch.work()
+
+
+def _dismiss(inbox: SimpleQueue[_Batch[Any] | None], threads: Sequence[Thread]) -> None:
+    for _ in threads:
+        inbox.put(None)
+
+
 class Team:
     """A number of threads, the caller's among them; several callers may share it.
+
+    A thread that wakes too late for a small layer costs nothing: the caller has done its parts.
 
     Raises
     ------
@@ -85,9 +141,10 @@ class Team:
         if threads < 1:
             raise InputError(f"{threads} threads cannot compute anything; give 1 or more")
         self.threads = threads
-        self._lock = Lock()
-        self._pool: ThreadPoolExecutor | None = None
         self._arena = Arena()
+        self._lock = Lock()
+        self._inbox: SimpleQueue[_Batch[Any] | None] = SimpleQueue()
+        self._stop: Callable[[], Any] | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -100,15 +157,14 @@ class Team:
 
     def run(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
         """Do a task for every part; whoever is free takes the next one."""
-        queue = deque(parts)
-        helpers = min(self.threads, len(queue)) - 1
-        futures = [self._executor().submit(_work, task, queue) for _ in range(helpers)]
-        try:
-            _work(task, queue)
-        finally:
-            queue.clear()
-            for future in futures:
-                future.result()
+        batch = _Batch(task, parts)
+        helpers = min(self.threads, len(batch)) - 1
+        if helpers > 0:
+            self._start()
+        for _ in range(helpers):
+            self._inbox.put(batch)
+        batch.work()
+        batch.wait()
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """Return an array with undefined elements, in memory that this team used before."""
@@ -118,22 +174,19 @@ class Team:
         """End the threads and forget the memory; a later `run` starts new ones."""
         self._arena.clear()
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown()
+            if self._stop is not None:
+                self._stop()
+                self._stop = None
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _start(self) -> None:
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads - 1, "heterolith-cpu")
-            return self._pool
-
-
-def _work(task: Callable[[_Part], None], queue: deque[_Part]) -> None:
-    with np.errstate(all="ignore"):
-        while True:
-            try:
-                part = queue.popleft()
-            except IndexError:
+            if self._stop is not None:
                 return
-            task(part)
+            threads = [
+                Thread(target=_serve, args=(self._inbox,), name="heterolith-cpu", daemon=True)
+                for _ in range(self.threads - 1)
+            ]
+            for thread in threads:
+                thread.start()
+            # The threads hold the inbox alone: they end with the team, closed or forgotten.
+            self._stop = finalize(self, _dismiss, self._inbox, threads)
