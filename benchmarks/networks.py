@@ -203,8 +203,7 @@ def _normalize(node: NodeProto, values: _Values) -> tuple[list[NodeProto], _Valu
         ("Mul", [at + "unit", at + "gamma"], at + "scaled"),
         ("Add", [at + "scaled", at + "beta"], node.output[0]),
     ]
-    nodes = []
-    for op, inputs, output in steps:
-        axes = {"axes": [0, 2, 3], "keepdims": 1} if op == "ReduceMean" else {}
-        nodes.append(helper.make_node(op, inputs, [output], **axes))
+    nodes = [helper.make_node(op, inputs, [output]) for op, inputs, output in steps]
+    for mean in (nodes[0], nodes[3]):
+        mean.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
     return nodes, constants

@@ -134,7 +134,7 @@ def cpp() -> str:
         "",
     ]
     for opcode, fields in FIELDS.items():
-        space = opcode.name.lower()
+        space = f"{opcode.name.lower()}_field"
         lines.append(f"namespace {space} {{")
         for f in fields:
             numbers = f"{f.word}, {f.lsb}, {f.width}, {f.low}, {f.high}"

@@ -3,9 +3,9 @@
 Registers are 32 bits wide at byte offsets that are multiples of 4; a 64-bit value takes two,
 ``_LOW`` first, and reading its ``_LOW`` half freezes the ``_HIGH`` half until that is read.
 Arguments and results of a job stand 8 bytes apart, the spacing of Vitis HLS, so that they have one
-address in both sources. Invariant, checked at import: offsets and bits do not overlap. A register description language with
-PeakRDL was weighed: its generated block needs lint waivers and its generators are LGPL, while this
-map has some forty registers of four kinds.
+address in both sources. Invariant, checked at import: offsets and bits do not overlap. A register
+description language with PeakRDL was weighed: its generated block needs lint waivers and its
+generators are LGPL, while this map has some forty registers of four kinds.
 """
 
 from __future__ import annotations

@@ -42,6 +42,11 @@ class Scores:
         tops = known + self.offsets
         return np.asarray(tops + np.abs(tops) * TOLERANCE)
 
+    def only(self, row: int) -> Scores:
+        """Return one of the scores."""
+        part = slice(row, row + 1)
+        return Scores(self.weights[part], self.slopes[part], self.offsets[part])
+
     def values(self, scores: Floats) -> Floats:
         """Return the largest lower bound of the value, from scores of shape (scores, n)."""
         rows = self.slopes > 0

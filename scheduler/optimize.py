@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from heterolith.scheduler.bounds import Relaxation, Scores, join, single_scores
+from heterolith.scheduler.bounds import TOLERANCE, Relaxation, Scores, join, single_scores
 from heterolith.scheduler.chain import ChainBounds, Composer, chain_bounds, table_crossing
 from heterolith.scheduler.labels import Program, compile_module
 from heterolith.scheduler.model import LARGEST, Floats, Model
 from heterolith.scheduler.modules import last_uses, split
 from heterolith.scheduler.multipliers import tune
-from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable
+from heterolith.scheduler.search import NARROWEST, WIDEST, Guide, ModuleSearch, ModuleTable, merge
 
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds."""
-NARROW = 48
-"""Width of the first table of a module that is not easy."""
 EFFORT = 1_200_000
 """Columns that may be made in all modules that are not easy."""
-BRANCHES = 4
-"""Columns that come of one, as assumed when effort is shared out."""
-LARGEST_SHARE = 5.0
-"""Part of the effort, in equal shares, that one module may take."""
-ROUNDS = 3
-"""Attempts at the modules that are not easy; the first is narrow."""
-WIDEST = 40_000
-"""Labels at a cut at most."""
+LARGEST_SHARE = 0.3
+"""Part of the effort left that one module may take: modules need very different widths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +57,15 @@ class Optimizer:
         self.devices = len(model.problem.devices)
         uses = last_uses(model.problem)
         self.programs = [compile_module(model, module, uses) for module in split(model.problem)]
-        self.hard = [i for i, p in enumerate(self.programs) if _selections(model, p) > EASY]
-        self.tables: dict[int, ModuleTable] = {}
         self.relaxation = Relaxation(model)
+        self.tables: dict[int, ModuleTable] = {}
+        hard = [i for i, p in enumerate(self.programs) if _selections(model, p) > EASY]
+        self.hard = sorted(hard, key=lambda index: len(self.programs[index].steps))
         self.scores = single_scores(model)
-        self.lower_bound = -math.inf
         self.point: Floats | None = None
-        self._crossings: dict[int, Floats] = {}
-        self._widths: dict[int, int] = {}
+        self.lower_bound = -math.inf
         self.effort = EFFORT
+        self._crossings: dict[int, Floats] = {}
 
     def run(self) -> Outcome:
         """Search, then return the outcome."""
@@ -81,36 +73,94 @@ class Optimizer:
             if index not in self.hard:
                 self.tables[index] = self._easy(self.programs[index])
         self._tune()
-        for _ in range(ROUNDS):
-            if not self._open():
-                break
-            self._fill()
+        for index in self.hard:
+            self.tables[index] = self._search(index, self._guide(index), 0)
+        if self._open():
             self._compose()
+            if len(self.programs) > 1:
+                self._sharpen()
+            self._widen()
             self._tune()
         dropped = min(self._compose(), *(t.dropped for t in self.tables.values()))
         proved = max(self.lower_bound, dropped)
         return Outcome(self.best, min(proved, self.best.value if self.best.picks else math.inf))
 
+    def _open(self) -> list[int]:
+        """Return the modules without a complete table, smaller ones first."""
+        return [index for index in self.hard if not self.tables[index].complete]
+
     def _easy(self, program: Program) -> ModuleTable:
+        """Enumerate a module by itself."""
         weights = self.scores.weights @ self.model.forms
         nothing = np.zeros((len(weights), self.devices))
-        ceilings = self.scores.ceilings(self.best.value - 1)
+        before = nothing.copy()
+        if not program.module.first:
+            before[:] = np.inf
+            before[:, self.home] = 0.0
         tails = self.relaxation.tails(program.module, weights, nothing)
-        guide = Guide(self.scores, ceilings, weights, self._doors(program, nothing), tails)
-        return ModuleSearch(self.model, program, guide).run(WIDEST)
+        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        guide = Guide(self.scores, weights, before, tails, ceilings)
+        return ModuleSearch(self.model, program, guide).run(EFFORT)
 
-    def _doors(self, program: Program, before: Floats) -> Floats:
-        """Close every entry of the first module but home."""
-        if program.module.first:
-            return before
-        doors = np.full_like(before, np.inf)
-        doors[:, self.home] = before[:, self.home]
-        return doors
+    def _search(self, index: int, guide: Guide, effort: int) -> ModuleTable:
+        search = ModuleSearch(self.model, self.programs[index], guide)
+        table = search.run(0 if self.late() else effort)
+        self.effort -= search.columns
+        return table
+
+    def _guide(self, index: int) -> Guide:
+        """Return what prunes a module's ways that are in no plan better than the best."""
+        bounds = self._bounds()
+        weights = self.scores.weights @ self.model.forms
+        tails = self.relaxation.tails(self.programs[index].module, weights, bounds.after[index])
+        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        return Guide(self.scores, weights, bounds.before[index], tails, ceilings)
+
+    def _exit_guide(self, index: int, row: int) -> Guide:
+        """Return what prunes a module's ways that do not lower one score between two devices."""
+        bounds = self._bounds()
+        scores, module = self.scores.only(row), self.programs[index].module
+        before, after = bounds.before[index][row], bounds.after[index][row]
+        known = table_crossing(self.tables[index], scores.weights, self.devices)[0]
+        exits = np.array([self.home]) if module.final else np.arange(self.devices)
+        weights = np.repeat(scores.weights @ self.model.forms, len(exits), axis=0)
+        ends = np.where(np.arange(self.devices) == exits[:, None], after, np.inf)
+        tails = self.relaxation.tails(module, weights, ends)
+        ceilings = np.minimum(
+            before + known.T[exits] + after[exits, None], scores.ceilings(self.best.value - 1)
+        )
+        ceilings += np.abs(ceilings) * TOLERANCE
+        before = np.tile(before, (len(exits), 1))
+        return Guide(scores, weights, before, tails, ceilings, exit_rows=True)
+
+    def _sharpen(self) -> None:
+        """Find the least scores of the open modules under the best multipliers."""
+        row = len(self.scores.slopes) - 1 if self.point is None else self.priced_row
+        for index in self._open():
+            effort = int(self.effort * LARGEST_SHARE)
+            table = self._search(index, self._exit_guide(index, row), effort)
+            if table.complete:
+                crossing = table_crossing(table, self.scores.weights[row : row + 1], self.devices)
+                self._crossings[index][row] = crossing[0]
+            if len(self.model.limits) > 1:
+                table = replace(table, dropped=min(table.dropped, self.tables[index].dropped))
+                self.tables[index] = merge(self.tables[index], table)
+            else:
+                self.tables[index] = table
+        self._compose()
+
+    def _widen(self) -> None:
+        """Make the tables of the open modules anew, as wide as effort allows."""
+        for index in self._open():
+            effort = int(self.effort * max(LARGEST_SHARE, 1 / len(self._open())))
+            self.tables[index] = self._search(index, self._guide(index), effort)
+            if self.tables[index].complete:
+                self._crossings.pop(index)
 
     def _crossing(self, index: int, scores: Scores) -> Floats:
         """Return least scores of a module: exact from a complete table, else relaxed."""
         table = self.tables.get(index)
-        if table is not None and table.dropped == math.inf:
+        if table is not None and table.complete:
             return table_crossing(table, scores.weights, self.devices)
         weights = scores.weights @ self.model.forms
         return self.relaxation.crossing(self.programs[index].module, weights)
@@ -124,49 +174,20 @@ class Optimizer:
 
     def _tune(self) -> None:
         """Price the limits anew and raise the lower bound."""
-        singles = single_scores(self.model)
-        self.scores = singles
+        self.scores = single_scores(self.model)
         self._crossings.clear()
         if len(self.model.limits) > 1:
+
             def totals(weights: Floats) -> Floats:
                 trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
                 crossings = [self._crossing(i, trial) for i in range(len(self.programs))]
                 return chain_bounds(crossings, self.home).totals
 
             priced, self.point = tune(self.model, totals, self.point)
-            self.scores = join(singles, priced)
+            self.priced_row = len(self.scores.slopes)
+            self.scores = join(self.scores, priced)
         totals_now = self._bounds().totals
         self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
-
-    def _open(self) -> list[int]:
-        """Return the modules without a complete table, smaller ones first."""
-        done = {index for index, table in self.tables.items() if table.dropped == math.inf}
-        rows = [index for index in self.hard if index not in done]
-        return sorted(rows, key=lambda index: len(self.programs[index].steps))
-
-    def _fill(self) -> None:
-        """Make the tables of the open modules anew, as wide as effort allows."""
-        rows = self._open()
-        for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
-            program = self.programs[index]
-            # Modules need very different widths: one may take several times its share.
-            share = self.effort * max(0.3, 1.0 / count)
-            width = min(int(share) // (len(program.steps) * BRANCHES), WIDEST)
-            known = self._widths.get(index)
-            if known is None or self.late():
-                width = NARROW
-            if known is not None and width < 2 * known:
-                continue
-            self._widths[index] = width
-            bounds = self._bounds()
-            weights = self.scores.weights @ self.model.forms
-            tails = self.relaxation.tails(program.module, weights, bounds.after[index])
-            ceilings = self.scores.ceilings(self.best.value - 1)
-            guide = Guide(self.scores, ceilings, weights, bounds.before[index], tails)
-            search = ModuleSearch(self.model, program, guide)
-            self.tables[index] = search.run(width)
-            self._crossings.pop(index, None)
-            self.effort -= search.columns
 
     def _compose(self) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
@@ -176,7 +197,7 @@ class Optimizer:
         crossings = [table_crossing(table, weights, self.devices) for table in tables]
         bounds = chain_bounds(crossings, self.home)
         composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
-        found = composer.run(NARROW if self.late() else WIDEST)
+        found = composer.run(NARROWEST if self.late() else WIDEST)
         if found.value < self.best.value:
             self.best = Incumbent(found.value, found.picks)
         return found.dropped

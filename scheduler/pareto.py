@@ -34,25 +34,26 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
         return _front(rows[0], rows[-1], groups)
     tie = np.minimum(rows, CLIP).sum(axis=0)
     order = np.lexsort((tie, rank, groups))
-    keys = groups[order]
+    keys, table = groups[order], rows[:, order]
     for leader in range(LEADERS):
-        starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-        sizes = np.diff(starts, append=len(keys))
-        open_groups = sizes > leader + 1
-        if not open_groups.any():
+        starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+        sizes = np.diff(starts, append=len(keys)) - leader - 1
+        large = sizes > 0
+        if not large.any():
             break
-        starts, sizes = starts[open_groups] + leader, sizes[open_groups] - leader - 1
+        starts, sizes = starts[large] + leader, sizes[large]
         leaders = np.repeat(starts, sizes)
-        offsets = np.arange(len(leaders)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        behind = leaders + 1 + offsets
-        for row in rows:
-            beaten = row[order[leaders]] <= row[order[behind]]
+        firsts = np.repeat(starts + 1 - np.cumsum(sizes) + sizes, sizes)
+        behind = firsts + np.arange(len(firsts))
+        for row in table:
+            beaten = np.flatnonzero(row[leaders] <= row[behind])
             leaders, behind = leaders[beaten], behind[beaten]
             if not len(behind):
                 break
         if len(behind):
-            order = np.delete(order, behind)
-            keys = np.delete(keys, behind)
+            keep = np.ones(len(keys), bool)
+            keep[behind] = False
+            order, keys, table = order[keep], keys[keep], table[:, keep]
     return np.sort(order)
 
 

@@ -23,27 +23,51 @@ FEW = 24
 """Tables of at most this many columns are not searched for dominated ones."""
 
 
+BRANCHES = 4
+"""Columns that come of one, as assumed when effort is shared out among steps."""
+NARROWEST = 48
+WIDEST = 40_000
+"""Width of a table at least and at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guide:
     """Bounds that prune a module's table.
 
+    A column is kept if *all* its bounds stay below their ceilings. With ``exit_rows`` the rows are
+    instead one score, once per device on which the module may end; then *one* of them suffices, and
+    the table is reduced to the least score per entry and exit.
+
     Attributes
     ----------
-    scores, ceilings
-        The scores and their largest useful values.
+    scores
+        The scores, by criteria; a single one with ``exit_rows``.
     weights
-        Scores by time and amounts, shape (scores, 1 + quantities).
+        Scores by time and amounts, shape (rows, 1 + quantities).
     before
-        Least scores of everything before the module, shape (scores, devices).
+        Least scores of everything before the module, shape (rows, devices).
     tails
         Path bounds of the module and of everything after it.
+    ceilings
+        Largest useful scores per entry, shape (rows, devices).
     """
 
     scores: Scores
-    ceilings: Floats
     weights: Floats
     before: Floats
     tails: Tails
+    ceilings: Floats
+    exit_rows: bool = False
+
+    def useful(self, bounds: Floats, entries: Ints) -> Ints:
+        """Return the columns worth keeping, from bounds of shape (rows, n)."""
+        below = bounds <= self.ceilings[:, entries]
+        return np.flatnonzero(below.any(axis=0) if self.exit_rows else below.all(axis=0))
+
+    def values(self, bounds: Floats) -> Floats:
+        """Return the least values of plans through columns."""
+        rows = bounds.min(axis=0, keepdims=True) if self.exit_rows else bounds
+        return self.scores.values(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,24 @@ class ModuleTable:
     picks: Ints
     dropped: float
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was dropped for lack of width."""
+        return self.dropped == np.inf
+
+
+def merge(first: ModuleTable, second: ModuleTable) -> ModuleTable:
+    """Return all ways of two tables of one module."""
+    entry = np.concatenate([first.entry, second.entry])
+    order = np.argsort(entry, kind="stable")
+    return ModuleTable(
+        entry[order],
+        np.concatenate([first.exit, second.exit])[order],
+        np.concatenate([first.criteria, second.criteria], axis=1)[:, order],
+        np.concatenate([first.picks, second.picks], axis=1)[:, order],
+        max(first.dropped, second.dropped),
+    )
+
 
 @dataclass(slots=True)
 class _Table:
@@ -92,14 +134,16 @@ class ModuleSearch:
         self.columns = 0
         self._history: list[tuple[Ints, Ints]] = []
 
-    def run(self, width: int) -> ModuleTable:
-        """Return the module's table, at most ``width`` columns wide at any step."""
+    def run(self, effort: int) -> ModuleTable:
+        """Return the module's table; narrow it so that about ``effort`` columns are made in all."""
         table = self._initial()
-        for position, step in enumerate(self.program.steps):
+        steps = self.program.steps
+        for position, step in enumerate(steps):
+            left = (effort - self.columns) // ((len(steps) - position) * BRANCHES)
+            width = min(max(left, NARROWEST), WIDEST)
             table = self._extend(table, position, step)
             self.columns += table.rows.shape[1]
-            last = position == len(self.program.steps) - 1
-            if not last and not self.watched:
+            if position < len(steps) - 1 and not self.watched:
                 table = self._prune(table, step)
             if table.rows.shape[1] > width:
                 table = self._narrow(table, width)
@@ -108,8 +152,7 @@ class ModuleSearch:
 
     def _initial(self) -> _Table:
         layout, guide = self.layout, self.guide
-        reachable = (guide.before <= guide.ceilings[:, None]).all(axis=0)
-        devices = np.flatnonzero(reachable)
+        devices = guide.useful(guide.before, np.arange(layout.devices))
         rows = np.zeros((layout.rows, len(devices)), np.int64)
         rows[Layout.ENTRY] = devices
         for slot in self.program.entries:
@@ -144,16 +187,16 @@ class ModuleSearch:
                 price = self.guide.weights[:, 1:] @ np.array(option.amounts, float)
                 time = self.guide.weights[:, :1] * (ready_ns + option.latency_ns)
                 bounds = paid + price[:, None] + np.maximum(common[1], time + ends[:, None])
-                keep = np.flatnonzero((bounds <= self.guide.ceilings[:, None]).all(axis=0))
+                keep = self.guide.useful(bounds, table.rows[Layout.ENTRY])
                 if len(keep):
-                    values = self.guide.scores.values(bounds[:, keep])
+                    values = self.guide.values(bounds[:, keep])
                     parts.append(self._child(step, option, (rows, busy, keep, ready_ns), values))
         return _concatenate(parts, table)
 
     def _common_bounds(self, rows: Ints, position: int, step: Step) -> tuple[Floats, Floats]:
         """Return what is paid before and after the task, and the longest of the other tails."""
         guide = self.guide
-        other = np.full((len(guide.ceilings), rows.shape[1]), -np.inf)
+        other = np.full((len(guide.weights), rows.shape[1]), -np.inf)
         for (tensor, base), was_sent in step.survivors:
             tails = guide.tails.used[position] if was_sent else guide.tails.fresh
             if tensor in tails:
@@ -266,7 +309,13 @@ class ModuleSearch:
         figures = np.concatenate([time_ns[None], amounts])[:, keep]
         criteria = self.model.forms @ figures
         entry, exits = rows[Layout.ENTRY, keep], exits[keep]
-        front = undominated(criteria, entry * layout.devices + exits, table.values[keep])
+        doors = entry * layout.devices + exits
+        if self.guide.exit_rows:
+            scores = self.guide.scores.weights[0] @ criteria
+            order = np.lexsort((scores, doors))
+            front = order[np.flatnonzero(np.diff(doors[order], prepend=-1))]
+        else:
+            front = undominated(criteria, doors, table.values[keep])
         front = front[np.argsort(entry[front], kind="stable")]
         picks = self._picks(keep[front])
         return ModuleTable(entry[front], exits[front], criteria[:, front], picks, self.dropped)
@@ -310,7 +359,10 @@ def _concatenate(parts: list[_Table], parent: _Table) -> _Table:
     if not parts:
         return _take(parent, np.zeros(0, np.int64))
     items = max(len(part.busy) for part in parts)
-    busy = [np.pad(p.busy, ((0, items - len(p.busy)), (0, 0), (0, 0))) for p in parts]
+    busy = [
+        np.pad(part.busy, ((0, items - len(part.busy)), (0, 0), (0, 0))) if items else part.busy
+        for part in parts
+    ]
     return _Table(
         np.concatenate([part.rows for part in parts], axis=1),
         np.concatenate(busy, axis=2),

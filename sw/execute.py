@@ -1,7 +1,7 @@
 """Run a network in float32 on numpy: the oracle that needs no other engine.
 
-`apply` computes one layer with everything fused into it; `execute` runs all layers in order and drops
-each tensor after its last reader. Invariant: inputs and constants are never written to.
+`apply` computes one layer with everything fused into it; `execute` runs all layers in order and
+drops each tensor after its last reader. Invariant: inputs and constants are never written to.
 """
 
 from __future__ import annotations

@@ -53,22 +53,15 @@ def model_opset(proto: ModelProto) -> int:
     return opset
 
 
-def check_nodes(nodes: Sequence[NodeProto], names: Sequence[str], opset: int) -> None:
+def check_nodes(nodes: Mapping[str, NodeProto], opset: int) -> None:
     """Refuse nodes that no operator set of the model defines, and control flow.
-
-    Parameters
-    ----------
-    nodes
-        ``NodeProto`` of the nodes that matter.
-    names
-        Their names.
 
     Raises
     ------
     InputError
         Naming node, operator, domain and opset.
     """
-    for node, name in zip(nodes, names, strict=True):
+    for name, node in nodes.items():
         what = f"node {name!r}: operator {node.op_type}"
         if node.domain not in ("", "ai.onnx"):
             raise InputError(

@@ -59,8 +59,9 @@ def read_file(path: Path) -> OnnxModel:
         raise InputError(f"{path} is a directory; give the path of an ONNX file in it")
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
-            data: Buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            if not path.stat().st_size:
+                raise InputError(f"{path} is empty; export or copy the model again")
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an ONNX file") from None
     except OSError as error:
@@ -68,15 +69,12 @@ def read_file(path: Path) -> OnnxModel:
     try:
         rest, places = cut(data)
         proto = onnx.ModelProto.FromString(rest)
-    except (
-        Exception
-    ) as error:  # protobuf's DecodeError is not importable where it has no Python API
+    except Exception as error:  # protobuf's DecodeError has several homes
         raise InputError(_describe_damage(path, data, error)) from None
     finally:
-        if isinstance(data, mmap.mmap):
-            data.close()
+        data.close()
     if not proto.graph.node and not proto.graph.output:
-        raise InputError(f"{path} ({size} bytes) holds no ONNX graph; export the model again")
+        raise InputError(f"{path} holds no ONNX graph; export the model again")
     _check_text(proto.graph, path)
     initializers = {}
     for at, tensor in enumerate(proto.graph.initializer):
@@ -217,9 +215,7 @@ def _external(tensor: TensorProto, path: Path | None) -> tuple[Path, tuple[int, 
 
 
 def _describe_damage(path: Path, data: Buffer, error: Exception) -> str:
-    head = data[:120] if isinstance(data, bytes) or not data.closed else b""
-    if not len(data):
-        return f"{path} is empty; export or copy the model again"
+    head = data[:120]
     if head.startswith(b"version https://git-lfs"):
         return f"{path} is a git-lfs pointer, not the model; fetch it with: git lfs pull"
     text = head.decode("utf-8", "replace")

@@ -7,7 +7,7 @@ Invariant: every node of the graph ends in exactly one ``Layer.nodes`` or, with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,22 +88,15 @@ def _build(
 ) -> Network:
     opset = model_opset(model.proto)
     proto = inline_functions(model.proto)
-    nodes = list(proto.graph.node)
-    names = node_names(nodes)
-    live = _live(nodes, {entry.name for entry in proto.graph.output})
-    kept = [(nodes[at], names[at]) for at in live]
-    check_nodes([node for node, _ in kept], [node_name for _, node_name in kept], opset)
+    outputs = tuple(entry.name for entry in proto.graph.output)
+    live, removed = _without_dead(proto.graph.node, outputs)
+    check_nodes(live, opset)
     inputs = static_inputs(proto.graph, model.initializers, shapes)
     check_model(proto, inputs)
-    draft = Draft(
-        inputs=tuple(inputs),
-        outputs=tuple(entry.name for entry in proto.graph.output),
-        tensors=dict(inputs),
-        removed=[(names[at], _DEAD) for at in sorted(set(range(len(nodes))) - set(live))],
-    )
-    wanted = {*draft.outputs, *(name for node, _ in kept for name in node.input)}
+    draft = Draft(inputs=tuple(inputs), outputs=outputs, tensors=dict(inputs), removed=[*removed])
+    wanted = {*outputs, *(tensor for node in proto.graph.node for tensor in node.input)}
     walk = Walk(draft=draft, stored=model.initializers, wanted=wanted, opset=opset)
-    for node, node_name in kept:
+    for node_name, node in live.items():
         walk.visit(node, node_name)
     walk.resolve_outputs()
     draft.drop_unused(_FOLDED_AWAY)
@@ -129,14 +122,19 @@ def node_names(nodes: Sequence[NodeProto]) -> list[str]:
     return names
 
 
-def _live(nodes: Sequence[NodeProto], outputs: set[str]) -> list[int]:
-    """Return the indices of the nodes that a network output depends on, in graph order."""
-    wanted, live = set(outputs), []
-    for at in range(len(nodes) - 1, -1, -1):
+def _without_dead(
+    nodes: MutableSequence[NodeProto], outputs: Iterable[str]
+) -> tuple[dict[str, NodeProto], list[tuple[str, str]]]:
+    """Remove the nodes that no output depends on; return the others by name, and the reasons."""
+    names = node_names(nodes)
+    wanted, removed = set(outputs), []
+    for at in range(len(names) - 1, -1, -1):
         if any(name in wanted for name in nodes[at].output if name):
-            live.append(at)
             wanted.update(nodes[at].input)
-    return live[::-1]
+        else:
+            removed.append((names.pop(at), _DEAD))
+            del nodes[at]
+    return dict(zip(names, nodes, strict=True)), removed[::-1]
 
 
 def _check_finite(draft: Draft) -> None:

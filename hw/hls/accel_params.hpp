@@ -53,7 +53,7 @@ struct Field {
   std::int64_t low, high;
 };
 
-namespace load {
+namespace load_field {
 constexpr Field opcode = {0, 0, 4, 1, 3};
 constexpr Field wait_load = {0, 8, 24, 0, 16777215};
 constexpr Field wait_compute = {1, 8, 24, 0, 16777215};
@@ -75,9 +75,9 @@ constexpr Field bottom = {9, 8, 8, 0, 255};
 constexpr Field left = {9, 16, 8, 0, 255};
 constexpr Field right = {9, 24, 8, 0, 255};
 constexpr Field all[] = {opcode, wait_load, wait_compute, wait_store, memory, fill, pad_value, offset, cols, rows, blocks, buffer, row_pitch, block_pitch, buffer_row_pitch, buffer_block_pitch, top, bottom, left, right};
-}  // namespace load
+}  // namespace load_field
 
-namespace compute {
+namespace compute_field {
 constexpr Field opcode = {0, 0, 4, 1, 3};
 constexpr Field wait_load = {0, 8, 24, 0, 16777215};
 constexpr Field wait_compute = {1, 8, 24, 0, 16777215};
@@ -119,9 +119,9 @@ constexpr Field addend_shift = {14, 16, 6, 1, 47};
 constexpr Field low_value = {15, 0, 8, -128, 127};
 constexpr Field high_value = {15, 8, 8, -128, 127};
 constexpr Field all[] = {opcode, wait_load, wait_compute, wait_store, per_channel, maximum, accumulate, partial, residual, to_activation, hold_weight, window, source, weight, parameter_value, accumulator, target, addend, cols, rows, blocks, group_step, col_step, row_step, k_cols, k_rows, k_blocks, k_col_step, k_row_step, k_block_step, target_row_pitch, target_block_pitch, addend_row_pitch, addend_block_pitch, addend_zero, output_zero, addend_multiplier, addend_shift, low_value, high_value};
-}  // namespace compute
+}  // namespace compute_field
 
-namespace store {
+namespace store_field {
 constexpr Field opcode = {0, 0, 4, 1, 3};
 constexpr Field wait_load = {0, 8, 24, 0, 16777215};
 constexpr Field wait_compute = {1, 8, 24, 0, 16777215};
@@ -136,6 +136,6 @@ constexpr Field block_pitch = {7, 0, 32, 0, 4294967295};
 constexpr Field buffer_row_pitch = {8, 0, 16, 0, 65535};
 constexpr Field buffer_block_pitch = {8, 16, 16, 0, 65535};
 constexpr Field all[] = {opcode, wait_load, wait_compute, wait_store, offset, cols, rows, blocks, buffer, row_pitch, block_pitch, buffer_row_pitch, buffer_block_pitch};
-}  // namespace store
+}  // namespace store_field
 
 }  // namespace accel

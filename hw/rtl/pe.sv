@@ -43,21 +43,27 @@ module pe #(
     end
   end
 
-  function automatic logic signed [17:0] low_part(logic signed [31:0] product);
-    return 18'(signed'(product[15:0]));
+  function automatic logic signed [17:0] low(logic signed [15:0] product);
+    return 18'(product);
   endfunction
 
-  function automatic logic signed [17:0] high_part(logic signed [31:0] product);
-    return 18'(signed'(product[31:16])) + 18'(product[15]);
+  function automatic logic signed [17:0] high(logic signed [15:0] product, logic borrow);
+    return 18'(product) + 18'(borrow);
   endfunction
 
   for (genvar q = 0; q < Quads; q++) begin : gen_quad
+    logic signed [3:0][15:0] lows, highs;
+    logic [3:0] borrows;
+    for (genvar i = 0; i < 4; i++) begin : gen_part
+      assign lows[i] = product_q[4*q+i][15:0];
+      assign highs[i] = product_q[4*q+i][31:16];
+      assign borrows[i] = product_q[4*q+i][15];
+    end
     always_ff @(posedge clk_i) begin
       if (step_i[1]) begin
-        quad_q[0][q] <= (low_part(product_q[4*q]) + low_part(product_q[4*q+1])) +
-                        (low_part(product_q[4*q+2]) + low_part(product_q[4*q+3]));
-        quad_q[1][q] <= (high_part(product_q[4*q]) + high_part(product_q[4*q+1])) +
-                        (high_part(product_q[4*q+2]) + high_part(product_q[4*q+3]));
+        quad_q[0][q] <= (low(lows[0]) + low(lows[1])) + (low(lows[2]) + low(lows[3]));
+        quad_q[1][q] <= (high(highs[0], borrows[0]) + high(highs[1], borrows[1])) +
+                        (high(highs[2], borrows[2]) + high(highs[3], borrows[3]));
       end
     end
   end

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One lane from sum to code, a result every cycle, six cycles after its operands:
+// One lane from sum to code, a result every cycle, seven cycles after its operands:
 //   v = ((sum + bias) * multiplier + half) >> shift, the same for the addend, zero point, clamp.
 // Half up is done as ((product >> (shift - 1)) + 1) >> 1.
 
@@ -17,17 +17,17 @@ module requantizer (
   output logic       [ 7:0] code_o
 );
 
-  localparam int unsigned Stages = 5;
+  localparam int unsigned Stages = 6;
 
-  core_pkg::finish_t finish_q[Stages+1];
+  core_pkg::finish_t finish_q[Stages:1];
   logic [5:0] shift_q[3];
   logic [Stages:1] valid_q;
 
   logic signed [31:0] sum_q;
   logic [15:0] multiplier_q;
   logic signed [8:0] addend_q;
-  logic signed [47:0] product_q, moved_q;
-  logic signed [25:0] addend_product_q, addend_moved_q;
+  logic signed [47:0] product_q, wide_q, moved_q;  // two registers for the multiplier's pipeline
+  logic signed [25:0] addend_product_q, addend_wide_q, addend_moved_q;
   logic signed [24:0] scaled_q, addend_scaled_q;
   logic signed [26:0] total_q;
 
@@ -60,23 +60,29 @@ module requantizer (
       finish_q[2] <= finish_q[1];
     end
     if (valid_q[2]) begin
-      moved_q <= product_q >>> shift_q[1];
-      addend_moved_q <= addend_product_q >>> (finish_q[2].addend_shift - 6'd1);
+      wide_q <= product_q;
+      addend_wide_q <= addend_product_q;
+      shift_q[2] <= shift_q[1];
       finish_q[3] <= finish_q[2];
     end
     if (valid_q[3]) begin
-      scaled_q <= close(moved_q);
-      addend_scaled_q <= 25'(half_up(addend_moved_q));
+      moved_q <= wide_q >>> shift_q[2];
+      addend_moved_q <= addend_wide_q >>> (finish_q[3].addend_shift - 6'd1);
       finish_q[4] <= finish_q[3];
     end
     if (valid_q[4]) begin
-      total_q <= 27'(scaled_q) + 27'(signed'(finish_q[4].output_zero)) +
-          (finish_q[4].residual ? 27'(addend_scaled_q) : 27'sd0);
+      scaled_q <= close(moved_q);
+      addend_scaled_q <= 25'(half_up(addend_moved_q));
       finish_q[5] <= finish_q[4];
     end
     if (valid_q[5]) begin
-      if (total_q < 27'(signed'(finish_q[5].low))) code_o <= finish_q[5].low;
-      else if (total_q > 27'(signed'(finish_q[5].high))) code_o <= finish_q[5].high;
+      total_q <= 27'(scaled_q) + 27'(signed'(finish_q[5].output_zero)) +
+          (finish_q[5].residual ? 27'(addend_scaled_q) : 27'sd0);
+      finish_q[6] <= finish_q[5];
+    end
+    if (valid_q[6]) begin
+      if (total_q < 27'(signed'(finish_q[6].low))) code_o <= finish_q[6].low;
+      else if (total_q > 27'(signed'(finish_q[6].high))) code_o <= finish_q[6].high;
       else code_o <= total_q[7:0];
     end
   end

@@ -1,14 +1,13 @@
 """Convolution and transposed convolution in 1, 2 or 3 dimensions, with groups.
 
-`conv` is the formula as a matrix product: the kernels times the input patches that they meet
-(`im2col`). `convolve` chooses by shape: kernels of one element need no patches, depthwise kernels
-are summed tap by tap. Source: ONNX operator set 18.
+The formula is a matrix product: the kernels times the input patches that they meet (`im2col`), one
+product per group. Kernels of one element need no copy of the input; those that see one channel, as
+batch normalization does, are products of elements. Source: ONNX operator set 18.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -17,9 +16,6 @@ from numpy.lib.stride_tricks import as_strided
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
 from heterolith.sw.ops.window import Attribute, Empty, Window
-
-# Channels times places that the depthwise sum works on at once: they stay in a level-2 cache.
-_DEPTHWISE_BLOCK = 32768
 
 
 def conv(
@@ -73,9 +69,7 @@ def conv_window(x: Array, w: Array, group: int, window: Window) -> Window:
     return window
 
 
-def convolve(
-    padded: Array, w: Array, window: Window, out: Array, empty: Empty = np.empty
-) -> None:
+def convolve(padded: Array, w: Array, window: Window, out: Array, empty: Empty = np.empty) -> None:
     """Convolve an already padded input into `out`, without bias.
 
     Parameters
@@ -90,10 +84,12 @@ def convolve(
         What allocates memory for patches.
     """
     group = padded.shape[1] // w.shape[1]
-    if w.shape[1] == 1 and group > 1:
-        _depthwise(padded, w, window, out)
-        return
     places = out.shape[2:]
+    if w[0].size == 1:
+        view = next(window.taps(padded, places))[1][:, :, None]
+        factors = w.reshape(group, -1, *(1,) * window.rank)
+        np.multiply(view, factors, out=out.reshape(view.shape[0], group, -1, *places))
+        return
     columns = im2col(padded, window, places, group, empty)
     matrix = w.reshape(group, w.shape[0] // group, -1)
     if group == 1:
@@ -134,28 +130,6 @@ def im2col(
     columns = empty(patches.shape, padded.dtype)
     np.copyto(columns, patches)
     return columns.reshape(shape)
-
-
-def _depthwise(padded: Array, w: Array, window: Window, out: Array) -> None:
-    """Sum the taps of kernels that see one channel each; M may be a multiple of C."""
-    n, channels = padded.shape[:2]
-    multiplier, ones, places = w.shape[0] // channels, (1,) * window.rank, out.shape[2:]
-    kernels = w.reshape(channels, multiplier, -1)
-    step = max(1, _DEPTHWISE_BLOCK // prod(places) // multiplier)
-    for image, first in product(range(n), range(0, channels, step)):
-        block = slice(first, first + step)
-        factors = kernels[block]
-        total: Array = np.empty((*factors.shape[:2], *places), out.dtype)
-        term = total
-        for tap, (_, view) in enumerate(window.taps(padded[image : image + 1, block], places)):
-            factor = factors[..., tap]
-            np.multiply(view[0][:, None], factor.reshape(*factor.shape, *ones), out=term)
-            if tap == 0:
-                term = np.empty_like(total)
-            else:
-                total += term
-        kept = out[image, first * multiplier : (first + step) * multiplier]
-        kept[...] = total.reshape(kept.shape)
 
 
 def conv_transpose(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
+from itertools import pairwise, product
 from math import prod
 from typing import Any, Protocol
 
@@ -25,8 +26,10 @@ from heterolith.sw.ops.window import Window
 
 # Bytes of patches or activations that one part gathers: longer matrices, yet within the caches.
 _PART_BYTES = 1 << 21
-# A layer of less work than this (multiply-accumulates or elements) is not worth waking a thread.
-_SERIAL_WORK = 1 << 17
+# Layers of fewer multiply-accumulates, or elements where there are none, than this are over before
+# another thread has woken up.
+_SERIAL_MACS = 1 << 23
+_SERIAL_ELEMENTS = 1 << 17
 # Convolutions with fewer places than this per thread are cut by kernels, not by rows.
 _FEW_PLACES = 128
 
@@ -104,7 +107,7 @@ def even_parts(length: int, most: int, threads: int) -> list[slice]:
     count = -(-length // max(1, most))
     count = max(1, min(length, -(-count // threads) * threads))
     edges = [length * place // count for place in range(count + 1)]
-    return [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def conv(job: Job, crew: Crew) -> Array:
@@ -128,28 +131,33 @@ def conv(job: Job, crew: Crew) -> Array:
             piece += bias[kernels]
         job.finish.apply(piece, part)
 
-    crew.run(task, _conv_parts(out, w, group, crew.threads))
+    crew.run(task, _conv_parts(out.shape, w.shape, group, out.itemsize, crew.threads))
     return out
 
 
-def _conv_parts(out: Array, w: Array, group: int, threads: int) -> list[Part]:
-    n, kernels, rows = out.shape[:3]
-    row_places = prod(out.shape[3:])
+@lru_cache(maxsize=1024)
+def _conv_parts(
+    shape: tuple[int, ...], kernel: tuple[int, ...], group: int, itemsize: int, threads: int
+) -> tuple[Part, ...]:
+    """Cut an output shape; ``kernel`` is the shape of the weights."""
+    n, kernels, rows = shape[:3]
+    row_places = prod(shape[3:])
     places = rows * row_places
-    if places * w.size < _SERIAL_WORK * 8:
+    if places * prod(kernel) < _SERIAL_MACS:
         threads = 1
     kernel_cuts, row_cuts = [slice(0, kernels)], [slice(0, rows)]
-    if w.shape[1] == 1 and group > 1:
+    if kernel[1] == 1 and group > 1:
         each = kernels // group
-        channels = even_parts(group, _PART_BYTES // (places * each * out.itemsize), threads)
+        patch_bytes = prod(kernel[2:]) * places * itemsize
+        channels = even_parts(group, _PART_BYTES // patch_bytes, threads)
         kernel_cuts = [slice(cut.start * each, cut.stop * each) for cut in channels]
     elif group == 1 and threads > 1 and places < _FEW_PLACES * threads:
         kernel_cuts = even_parts(kernels, kernels, threads)
     else:
-        patch_bytes = w[0].size * group * row_places * out.itemsize
+        patch_bytes = prod(kernel[1:]) * group * row_places * itemsize
         row_cuts = even_parts(rows, _PART_BYTES // patch_bytes, threads)
     images = [slice(image, image + 1) for image in range(n)]
-    return list(product(images, kernel_cuts, row_cuts))
+    return tuple(product(images, kernel_cuts, row_cuts))
 
 
 def gemm(job: Job, crew: Crew) -> Array:
@@ -167,7 +175,7 @@ def gemm(job: Job, crew: Crew) -> Array:
         (out[part],) = compute("Gemm", job.attributes, [a, weights, addend])
         job.finish.apply(out[part], part)
 
-    threads = crew.threads if rows * b.size >= _SERIAL_WORK * 8 else 1
+    threads = crew.threads if rows * b.size >= _SERIAL_MACS else 1
     crew.run(task, [(slice(None), cut) for cut in even_parts(columns, columns, threads)])
     return out
 
@@ -199,7 +207,7 @@ def pool(job: Job, crew: Crew) -> Array:
 
 
 def _channel_parts(x: Array, threads: int) -> list[Part]:
-    if x.size < _SERIAL_WORK:
+    if x.size < _SERIAL_ELEMENTS:
         threads = 1
     per_channel = prod(x.shape[2:]) * x.itemsize
     channels = even_parts(x.shape[1], _PART_BYTES // per_channel, threads)
@@ -216,7 +224,7 @@ def lrn(job: Job, crew: Crew) -> Array:
         (out[part],) = compute("LRN", job.attributes, [x[part]])
         job.finish.apply(out[part], part)
 
-    threads = crew.threads if x.size >= _SERIAL_WORK else 1
+    threads = crew.threads if x.size >= _SERIAL_ELEMENTS else 1
     row_bytes = x[0, :, :1].size * x.itemsize
     rows = even_parts(x.shape[2], _PART_BYTES // row_bytes, threads)
     images = [slice(image, image + 1) for image in range(x.shape[0])]

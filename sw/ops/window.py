@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -125,25 +126,14 @@ class Window:
 
     def rows(self, x: Array, rows: slice, fill: float = 0, empty: Empty = np.empty) -> Array:
         """Return what the windows of some output rows cover, a row being a place on axis 2."""
-        places = self.output(x.shape[2:])
-        ranges = [(rows.start, rows.stop), *((0, count) for count in places[1:])]
-        source: list[slice] = [slice(None), slice(None)]
-        target: list[slice] = [slice(None), slice(None)]
-        shape = list(x.shape[:2])
-        for axis, (first, last) in enumerate(ranges):
-            begin = first * self.strides[axis] - self.pads[axis]
-            end = (last - 1) * self.strides[axis] + self.extents[axis] - self.pads[axis]
-            low = max(begin, 0)
-            high = max(low, min(end, x.shape[2 + axis]))
-            source.append(slice(low, high))
-            target.append(slice(low - begin, high - begin))
-            shape.append(end - begin)
-        covered = x[tuple(source)]
-        if covered.shape == tuple(shape):
-            return covered
+        source, target, covered = _coverage(self, x.shape[2:], rows.start, rows.stop)
+        inside = x[source]
+        shape = (*x.shape[:2], *covered)
+        if inside.shape == shape:
+            return inside
         padded = empty(shape, x.dtype)
         padded.fill(fill)
-        padded[tuple(target)] = covered
+        padded[target] = inside
         return padded
 
     def taps(self, padded: Array, places: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Array]]:
@@ -153,3 +143,24 @@ class Window:
             for k, d, s, count in zip(tap, self.dilations, self.strides, places, strict=True):
                 cut.append(slice(k * d, k * d + (count - 1) * s + 1, s))
             yield tap, padded[tuple(cut)]
+
+
+@lru_cache(maxsize=4096)
+def _coverage(
+    window: Window, spatial: tuple[int, ...], first_row: int, last_row: int
+) -> tuple[tuple[slice, ...], tuple[slice, ...], tuple[int, ...]]:
+    """Return the covered part of an input, its place in the padded form, and that form's size."""
+    places = window.output(spatial)
+    ranges = [(first_row, last_row), *((0, count) for count in places[1:])]
+    source: list[slice] = [slice(None), slice(None)]
+    target: list[slice] = [slice(None), slice(None)]
+    covered = []
+    for axis, (first, last) in enumerate(ranges):
+        begin = first * window.strides[axis] - window.pads[axis]
+        end = (last - 1) * window.strides[axis] + window.extents[axis] - window.pads[axis]
+        low = max(begin, 0)
+        high = max(low, min(end, spatial[axis]))
+        source.append(slice(low, high))
+        target.append(slice(low - begin, high - begin))
+        covered.append(end - begin)
+    return tuple(source), tuple(target), tuple(covered)

@@ -87,7 +87,9 @@ class CpuWorker:
         """
         loaded = self._loaded.get(layer.name)
         if loaded is None or loaded.layer is not layer:
-            raise InputError(f"layer {layer.name!r} is not loaded on this CPU worker; load it first")
+            raise InputError(
+                f"layer {layer.name!r} is not loaded on this CPU worker; load it first"
+            )
         start_ns = perf_counter_ns()
         with naming(layer), self._team.at_work():
             check_activations(loaded.network, layer, inputs)

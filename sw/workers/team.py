@@ -1,8 +1,8 @@
 """Threads that work on the parts of one layer.
 
-Parallelism is over parts, not inside BLAS: BLAS threads would leave pooling and activations serial.
-While a `Team` works, BLAS is held to one thread by threadpoolctl; without it results are the same but
-cores may be oversubscribed.
+Parallelism is over parts, not inside BLAS, which would leave pooling and activations serial. While
+a `Team` works, threadpoolctl holds BLAS to one thread; without it results are the same, but more
+threads than cores may be busy.
 """
 
 from __future__ import annotations

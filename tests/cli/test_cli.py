@@ -125,7 +125,7 @@ def test_run_of_model_and_of_plan_agree(
 ) -> None:
     """Running a model and running its plan give the same output, close to float32."""
     plan, first, second = tmp_path / "plan.json", tmp_path / "a.npy", tmp_path / "b.npy"
-    where = ["--platform", BOTH, "--deadline", "100ms"]
+    where = ["--platform", BOTH, "--deadline", "100ms", "--pin", "block=fpga"]
     assert call("plan", cnn_path, *where, "--out", plan) == 0
     capsys.readouterr()
     assert call("run", plan, "--input", "random:3", "--out", first, "--check", "--json") == 0

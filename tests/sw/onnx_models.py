@@ -7,6 +7,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from heterolith.sw.network import Network
+
 FLOAT = TensorProto.FLOAT
 node = helper.make_node
 
@@ -36,6 +38,24 @@ def build(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = 8
     return model
+
+
+def chain(
+    *steps: tuple[str, list[str], list[str], dict[str, object]],
+    opset: int = 13,
+    inputs: Mapping[str, Sequence[int | str]] | None = None,
+    outputs: Sequence[str] = ("y",),
+    constants: Mapping[str, np.ndarray] | None = None,
+) -> onnx.ModelProto:
+    """Return the model of nodes given as (operator, inputs, outputs)."""
+    nodes = [node(op, ins, outs, **attributes) for op, ins, outs, attributes in steps]
+    return build(nodes, inputs or {"x": (2, 3, 4, 4)}, outputs, constants, opset)
+
+
+def accounted(network: Network) -> list[str]:
+    """Return every ONNX node name the network tells of."""
+    kept = [name for layer in network.layers for name in layer.nodes]
+    return kept + [name for name, _ in network.removed]
 
 
 def random_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, np.ndarray]:
