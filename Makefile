@@ -37,7 +37,9 @@ format: $(VENV)/ready ## format and fix what ruff can
 
 bench: $(VENV)/ready ## rewrite the tables in benchmarks/results
 	$(BIN)/python benchmarks/placement.py
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/run_networks.py
+	$(BIN)/python benchmarks/solver.py
+	$(BIN)/python examples/digits/evaluate.py --json > benchmarks/results/digits.json
 
 clean: ## remove what was built
 	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

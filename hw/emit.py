@@ -7,7 +7,7 @@ a poor place costs cycles, never correctness.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from heterolith.errors import InputError
@@ -40,45 +40,32 @@ class Tensor:
 
 
 class Ring:
-    """Places pieces in one buffer of ``depth`` words and remembers which are still there."""
+    """Places pieces in words [begin, end) of a buffer and remembers which are still there."""
 
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
-        self.head = 0
+    def __init__(self, begin: int, end: int, head: int = 0) -> None:
+        self.begin, self.end = begin, end
+        self.head = max(begin, head)
         self._pieces: dict[Key, tuple[int, int]] = {}
 
     def find(self, key: Key) -> int:
         """Return where a piece starts, or -1 if it is not there."""
         return self._pieces.get(key, (-1, -1))[0]
 
-    def drop(self, key: Key) -> None:
-        """Forget a piece."""
-        self._pieces.pop(key, None)
+    def clear(self) -> None:
+        """Forget all pieces."""
+        self._pieces.clear()
 
-    def place(self, key: Key, words: int, keep: Collection[Key] = (), limit: int = 0) -> int:
-        """Return the start of a new piece; pieces named in ``keep`` are not overlapped.
-
-        Parameters
-        ----------
-        limit
-            End of the part of the buffer that may be used; 0 means all of it.
+    def place(self, key: Key, words: int) -> int:
+        """Return the start of a new piece; what it overlaps is forgotten.
 
         Raises
         ------
         InputError
-            If no gap between the kept pieces is large enough.
+            If the piece is larger than the ring.
         """
-        end = limit or self.depth
-        kept = sorted(self._pieces[k] for k in keep if k in self._pieces)
-        for begin in (self.head, 0):
-            start = begin
-            for low, high in kept:
-                if start < high and low < start + words:
-                    start = high
-            if start + words <= end:
-                break
-        else:
-            raise InputError(f"a piece of {words} words does not fit a buffer of {end} words")
+        if words > self.end - self.begin:
+            raise InputError(f"a piece of {words} words in {self.end - self.begin}; cut the layer")
+        start = self.head if self.head + words <= self.end else self.begin
         overlapped = [
             k for k, (low, high) in self._pieces.items() if start < high and low < start + words
         ]
@@ -95,12 +82,12 @@ class Emitter:
     def __init__(self, geometry: Geometry, dram_bytes: int) -> None:
         self.geometry = geometry
         self.commands: list[Command] = []
-        self.activation = Ring(geometry.activation_words)
-        self.weight = Ring(geometry.weight_words)
-        self.parameter = Ring(geometry.parameter_words)
-        self.accumulator = Ring(geometry.accumulator_words)
-        self.output = Ring(geometry.output_words)
+        self.weight = Ring(0, geometry.weight_words)
+        self.parameter = Ring(0, geometry.parameter_words)
+        self.accumulator = Ring(0, geometry.accumulator_words)
+        self.output = Ring(0, geometry.output_words)
         self._tracker = Tracker(geometry, -(-dram_bytes // geometry.lanes))
+        self.head = 0
         self._serial = 0
 
     def push(self, command: Command) -> None:
@@ -112,14 +99,12 @@ class Emitter:
         self._serial += 1
         return self._serial
 
-    def load_words(
-        self, ring: Ring, memory: int, key: Key, run: tuple[int, int], keep: Collection[Key] = ()
-    ) -> int:
+    def load_words(self, ring: Ring, memory: int, key: Key, run: tuple[int, int]) -> int:
         """Load ``run`` = (DRAM offset, words) of weights or parameters unless it is there."""
         start = ring.find(key)
         if start < 0:
             offset, words = run
-            start = ring.place(key, words, keep)
+            start = ring.place(key, words)
             unit = self.geometry.n_pe if ring is self.weight else self.geometry.parameter_beats
             beats = words * unit
             self.push(Load(memory=memory, offset=offset, cols=beats, row_pitch=beats, buffer=start))

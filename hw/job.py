@@ -7,20 +7,32 @@ waits make every order the units may take equal to program order.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from heterolith.errors import InputError
+from heterolith.hw.chain import (
+    LONGEST,
+    Chain,
+    choose_chain,
+    emit_chain,
+    emit_layer,
+    links,
+    partition,
+)
 from heterolith.hw.config import ArrayConfig
 from heterolith.hw.emit import Emitter, Tensor
 from heterolith.hw.fixed import Array
 from heterolith.hw.geometry import COMMAND_BYTES, Geometry, geometry
+from heterolith.hw.layer import Constants
 from heterolith.hw.layout import image_pitch, pack_blocks, pack_image, unpack_blocks
 from heterolith.hw.mapping import Mapping
 from heterolith.hw.program import Command, encode
 from heterolith.hw.schedule import choose
-from heterolith.hw.tiling import Placement, Schedule, emit
+from heterolith.hw.shapes import Pair
+from heterolith.hw.tiling import Schedule
 from heterolith.hw.timeline import Dram
 
 WINDOW_LIMIT = 2**32
@@ -76,7 +88,7 @@ class Job:
     memory
         uint8 array: constants and commands in place, tensors 0.
     layer_ends
-        Number of commands up to the end of each layer.
+        Number of commands up to the end of each layer; layers of a chain share theirs.
     """
 
     geometry: Geometry
@@ -92,9 +104,8 @@ class _Layer:
     source: Activation
     target: Activation
     addend: Activation | None
-    schedule: Schedule
-    weights: int
-    parameters: int
+    schedule: Schedule | None
+    constants: Constants
 
 
 class JobBuilder:
@@ -154,25 +165,83 @@ class JobBuilder:
         """
         if (addend is None) != (mapping.residual is None):
             raise InputError("a residual's scaling and its tensor come together; one is missing")
-        chosen = schedule or choose(mapping, self.geometry, self.dram)
-        weights, parameters = self._constant(mapping.weights), self._constant(mapping.parameters)
-        self._layers.append(_Layer(mapping, source, target, addend, chosen, weights, parameters))
+        constants = Constants(
+            weights=self._constant(mapping.weights), parameters=self._constant(mapping.parameters)
+        )
+        self._layers.append(_Layer(mapping, source, target, addend, schedule, constants))
 
-    def finish(self) -> Job:
-        """Emit the commands and return the job."""
+    def _runs(self, keep: Collection[int]) -> list[tuple[int, int, Chain | Schedule]]:
+        """Return the layers as runs: one with its schedule, or several as a chain."""
+        layers = self._layers
+        schedules: list[Schedule] = []
+        cycles: list[float] = []
+        for layer in layers:
+            found = choose(layer.mapping, self.geometry, self.dram)
+            schedules.append(layer.schedule or found[0])
+            cycles.append(found[1])
+        chains: dict[Pair, Chain] = {}
+        for begin in range(len(layers)):
+            for end in range(begin + 2, min(begin + LONGEST, len(layers)) + 1):
+                if not self._linked(end - 2, keep):
+                    break
+                run = [layer.mapping for layer in layers[begin:end]]
+                chain = choose_chain(run, self.geometry, self.dram)
+                if chain is not None:
+                    chains[begin, end] = chain
+        return [
+            (begin, end, chains[begin, end] if end > begin + 1 else schedules[begin])
+            for begin, end in partition(cycles, chains)
+        ]
+
+    def _linked(self, index: int, keep: Collection[int]) -> bool:
+        """Return whether nothing but the next layer reads a layer's result."""
+        first, second = self._layers[index : index + 2]
+        readers = [
+            other
+            for layer in self._layers
+            for other in (layer.source, layer.addend)
+            if other is not None and other.first.offset == first.target.first.offset
+        ]
+        return (
+            len(readers) == 1
+            and second.source == first.target
+            and first.target.first.offset not in keep
+            and first.schedule is None
+            and second.schedule is None
+            and links(first.mapping, second.mapping, self.geometry)
+        )
+
+    def finish(self, keep: Sequence[Activation] = (), fuse: bool = True) -> Job:
+        """Emit the commands and return the job.
+
+        Parameters
+        ----------
+        keep
+            Tensors that must be in DRAM afterwards besides those nothing reads.
+        fuse
+            Whether consecutive layers may pass tensors on chip.
+        """
         emitter = Emitter(self.geometry, self._used)
+        kept = {tensor.first.offset for tensor in keep}
+        if not fuse:
+            kept = {layer.target.first.offset for layer in self._layers}
         ends = []
-        for layer in self._layers:
-            for n in range(layer.target.shape[0]):
-                placement = Placement(
-                    source=layer.source.image(n),
-                    target=layer.target.image(n),
-                    weights=layer.weights,
-                    parameters=layer.parameters,
-                    addend=layer.addend.image(n) if layer.addend else None,
+        for begin, end, plan in self._runs(kept):
+            run = self._layers[begin:end]
+            first, last = run[0], run[-1]
+            images = [
+                (
+                    first.source.image(n),
+                    last.target.image(n),
+                    last.addend.image(n) if last.addend else None,
                 )
-                emit(emitter, layer.mapping, placement, layer.schedule)
-            ends.append(len(emitter.commands))
+                for n in range(last.target.shape[0])
+            ]
+            if isinstance(plan, Chain):
+                emit_chain(emitter, plan, [layer.constants for layer in run], images)
+            else:
+                emit_layer(emitter, first.mapping, plan, first.constants, images)
+            ends += [len(emitter.commands)] * (end - begin)
         offset = self._reserve(len(emitter.commands) * COMMAND_BYTES)
         memory = np.zeros(self._used, dtype=np.uint8)
         for begin, data in self._constants:

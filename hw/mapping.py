@@ -98,6 +98,18 @@ class Mapping:
         """Return the weight words, and steps per pixel, of an output group."""
         return self.spans[group][1] * self.kernel_steps[0] * self.kernel_steps[1]
 
+    def first_word(self, group: int) -> int:
+        """Return the weight word at which an output group starts."""
+        if self.uniform:
+            return group * self.group_words(0)
+        blocks = sum(span[1] for span in self.spans[:group])
+        return blocks * self.kernel_steps[0] * self.kernel_steps[1]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all groups read the same number of input blocks."""
+        return self.per_channel or len(set(self.spans)) == 1
+
 
 def _whole(size: Pair) -> tuple[Region, ...]:
     return (Region((0, size[0]), (0, size[1]), 0),)

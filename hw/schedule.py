@@ -29,12 +29,18 @@ from heterolith.hw.tiling import (
 from heterolith.hw.timeline import START_CYCLES, Dram, compute_cycles
 
 
-def _halves(value: int) -> list[int]:
+def halves(value: int) -> list[int]:
     """Return value, its half, its quarter ... down to 1, rounded up."""
     result = [value]
     while result[-1] > 1:
         result.append(ceil_div(result[-1], 2))
     return result
+
+
+def whole_steps(m: Mapping) -> dict[str, int]:
+    """Return the fields of a COMPUTE that reduces a whole kernel."""
+    blocks = 1 if m.per_channel else m.spans[0][1]
+    return {"k_cols": m.kernel_steps[1], "k_rows": m.kernel_steps[0], "k_blocks": blocks}
 
 
 def _span_blocks(m: Mapping) -> int:
@@ -125,10 +131,10 @@ def _chunkings(m: Mapping) -> Iterator[Pair]:
     """Yield (blocks, kernel rows) per chunk, whole first."""
     rows = m.kernel_steps[0]
     if m.per_channel:
-        yield from ((1, n) for n in _halves(rows) if n <= STEP_COLS)
+        yield from ((1, n) for n in halves(rows) if n <= STEP_COLS)
         return
-    yield from ((n, rows) for n in _halves(_span_blocks(m)))
-    yield from ((1, n) for n in _halves(rows)[1:])
+    yield from ((n, rows) for n in halves(_span_blocks(m)))
+    yield from ((1, n) for n in halves(rows)[1:])
 
 
 def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
@@ -136,11 +142,11 @@ def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
     rows, cols = m.output_size
     half = geometry.output_words // 2 // _width(m, geometry)
     found = 0
-    for chunk, width in product(_chunkings(m), _halves(cols)):
+    for chunk, width in product(_chunkings(m), halves(cols)):
         if width > half:
             continue
         seen: set[int] = set()
-        for height in _halves(rows):
+        for height in halves(rows):
             tile = min(height, half // width)
             tile = ceil_div(height, ceil_div(height, tile))
             base = Schedule(
@@ -246,8 +252,8 @@ def modelled_cycles(m: Mapping, s: Schedule, geometry: Geometry, dram: Dram) -> 
     return max(compute + START_CYCLES * commands, moved) + (first + last) * per_beat
 
 
-def choose(m: Mapping, geometry: Geometry, dram: Dram) -> Schedule:
-    """Return the schedule of least modelled cycles.
+def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]:
+    """Return the schedule of least modelled cycles, and these.
 
     Raises
     ------
@@ -255,14 +261,14 @@ def choose(m: Mapping, geometry: Geometry, dram: Dram) -> Schedule:
         If no cut of the layer fits the buffers; the limits of `heterolith.hw.shapes` exclude that
         for the named configurations.
     """
-    best: tuple[float, Schedule] | None = None
+    best: tuple[Schedule, float] | None = None
     for s in _candidates(m, geometry):
         cycles = modelled_cycles(m, s, geometry, dram)
-        if best is None or cycles < best[0]:
-            best = (cycles, s)
+        if best is None or cycles < best[1]:
+            best = (s, cycles)
     if best is None:
         raise InputError(
             f"no tile of a layer {m.size} -> {m.output_size} with reach {m.reach} fits "
             f"{geometry.activation_words} activation words; use a larger configuration"
         )
-    return best[1]
+    return best

@@ -43,6 +43,7 @@ module axi_reader #(
 );
 
   localparam int unsigned InFlight = 16;
+  localparam int unsigned PartWidth = $clog2(accel_pkg::CommandBytes / BeatBytes);
 
   typedef struct packed {
     logic fetch;
@@ -95,10 +96,19 @@ module axi_reader #(
   assign load_beat_o = beat_o && !origin.fetch && !stop_i;
   assign data_o = m_axi_rdata;
 
+  // of the beats of a fetch, the command they belong to
+  logic [3:0] beat_q;
+  core_pkg::index_t index;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) beat_q <= '0;
+    else if (beat_o) beat_q <= m_axi_rlast ? '0 : beat_q + 4'd1;
+  end
+  assign index = origin.index + (origin.fetch ? 32'(beat_q >> PartWidth) : '0);
+
   assign fault_o = '{
       valid: beat_o && m_axi_rresp[1],
       code: m_axi_rresp[0] ? accel_pkg::ErrorReadDecerr : accel_pkg::ErrorReadSlverr,
-      index: origin.index};
+      index: index};
   assign oldest_o = origin.index;
   assign quiet_o = !origin_valid;
 

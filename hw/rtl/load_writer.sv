@@ -49,9 +49,11 @@ module load_writer #(
 
   load_command_t next, c;
   core_pkg::index_t index_q;
-  logic busy_q, start, image, next_image, linear, inside, inside_row, advance, word_ready;
-  logic need_beat, pixel_end, last, row_end;
+  logic busy_q, start, image, next_image, linear, covered, covered_row, advance, word_ready;
+  logic pixel_end, last, row_end;
   logic [16:0] x, y, next_cols;
+  logic valid_q, done_q, fault_q, write_done;
+  memory_e memory_q;
   address_t rect_address;
 
   assign next = command_i.command;
@@ -82,14 +84,16 @@ module load_writer #(
 
   assign image = c.memory == MemoryImage;
   assign linear = c.memory == MemoryWeight || c.memory == MemoryParameter;
-  assign inside_row = y >= 17'(c.top) && y < 17'(c.top) + 17'(c.rows) && !c.fill[0];
-  assign inside = inside_row && x >= 17'(c.left) && x < 17'(c.left) + 17'(c.cols);
+  assign covered_row = y >= 17'(c.top) && y < 17'(c.top) + 17'(c.rows) && !c.fill[0];
+  assign covered = covered_row && x >= 17'(c.left) && x < 17'(c.left) + 17'(c.cols);
 
   // pixels of an image
   logic [SubWidth-1:0] sub_q;
   logic [31:0] pixel;
   logic [WordPixels-2:0][31:0] pixels_q;
-  assign pixel = inside ? beat_i[32*sub_q+:32] : {4{c.pad_value}};
+  logic [WordPixels-1:0][31:0] pixels;
+  assign pixels = {pixel, pixels_q};
+  assign pixel = covered ? beat_i[32*sub_q+:32] : {4{c.pad_value}};
   assign pixel_end = sub_q == LastSub || x == 17'(c.left) + 17'(c.cols) - 17'd1;
 
   // words of weights and parameters
@@ -111,13 +115,10 @@ module load_writer #(
   end
   assign outside = write && address >= depth;
 
-  assign need_beat = inside;
-  assign advance = busy_q && (!need_beat || beat_valid_i) && word_ready && !fault_q;
-  assign beat_ready_o = advance && inside && (!image || pixel_end);
+  assign advance = busy_q && (!covered || beat_valid_i) && word_ready && !fault_q;
+  assign beat_ready_o = advance && covered && (!image || pixel_end);
 
   // the write register
-  logic valid_q, done_q, fault_q, write_done;
-  memory_e memory_q;
   assign word_ready = !valid_q || write_done;
   assign activation_write_o = valid_q && (memory_q == MemoryActivation || memory_q == MemoryImage);
   assign weight_write_o = valid_q && memory_q == MemoryWeight;
@@ -141,7 +142,7 @@ module load_writer #(
       else if (advance && last) busy_q <= 1'b0;
       if (word_ready) begin
         valid_q <= advance && write && !outside;
-        done_q <= advance && last;
+        done_q <= advance && last && !outside;
       end
       if (advance && outside) fault_q <= 1'b1;
     end
@@ -155,7 +156,7 @@ module load_writer #(
       bank_q <= '0;
       word_q <= address_t'(next.buffer);
     end else if (advance) begin
-      if (inside) sub_q <= pixel_end ? '0 : sub_q + 1'b1;
+      if (covered) sub_q <= pixel_end ? '0 : sub_q + 1'b1;
       bank_q <= bank_q == last_bank ? '0 : bank_q + 1'b1;
       if (bank_q == last_bank) word_q <= word_q + address_t'(1);
     end
@@ -164,10 +165,10 @@ module load_writer #(
       address_o <= address;
       bank_o <= bank_q;
       if (image) begin
-        pixels_q <= {pixel, pixels_q} >> 32;
-        data_o <= {pixel, pixels_q};
+        pixels_q <= pixels[WordPixels-1:1];
+        data_o <= pixels;
       end else begin
-        data_o <= inside ? beat_i : {Lanes{c.pad_value}};
+        data_o <= covered ? beat_i : {Lanes{c.pad_value}};
       end
     end
   end

@@ -1,0 +1,152 @@
+"""The float32 oracle: inputs are checked, fused parts applied, memory dropped, nothing overwritten."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from heterolith.errors import InputError
+from heterolith.sw.execute import apply, check_activations, check_inputs, execute
+from heterolith.sw.network import Activation, Layer, Network, TensorType
+from heterolith.sw.ops import compute
+
+
+def test_outputs_are_the_plain_operators_one_after_the_other(chain_network):
+    """A chain with residual, branch and dense layer equals its formula step by step."""
+    network, inputs = chain_network
+    c = network.constants
+    a = np.maximum(compute("Conv", {"pads": (1,) * 4}, [inputs["x"], c["w1"], c["b1"]])[0], 0)
+    (b,) = compute("Conv", {"pads": (1,) * 4, "group": 8}, [a, c["w2"]])
+    third = np.clip(compute("Conv", {}, [b, c["w3"]])[0] + a, 0, 6)
+    (d,) = compute("MaxPool", {"kernel_shape": (2, 2), "strides": (2, 2)}, [third])
+    (e,) = compute("LRN", {"size": 5, "alpha": 0.1}, [d])
+    h = np.concatenate([d, e], 1).reshape(1, -1) @ c["w4"].T + c["b4"]
+    expected = np.exp(h - h.max()) / np.exp(h - h.max()).sum()
+    got = execute(network, inputs)
+    assert list(got) == ["y"]
+    np.testing.assert_allclose(got["y"], expected, rtol=1e-5)
+
+
+def test_keep_returns_every_activation(chain_network):
+    """Inputs and intermediate tensors come back, constants do not."""
+    network, inputs = chain_network
+    everything = execute(network, inputs, keep=True)
+    assert set(everything) == set(network.tensors)
+    for name, value in everything.items():
+        assert (value.shape, value.dtype.name) == (network.tensors[name].shape, "float32")
+    np.testing.assert_array_equal(everything["y"], execute(network, inputs)["y"])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_do_not_change_the_result(chain_network, many_parts, threads):
+    """Any number of threads and parts gives the same numbers up to rounding."""
+    network, inputs = chain_network
+    whole = execute(network, inputs, keep=True)
+    for name, value in execute(network, inputs, keep=True, threads=threads).items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_and_constants_are_never_written_to(chain_network):
+    """Read-only arrays suffice, their values stay."""
+    network, inputs = chain_network
+    constants = {name: value.copy() for name, value in network.constants.items()}
+    for value in (*constants.values(), *inputs.values()):
+        value.flags.writeable = False
+    kept = {name: value.copy() for name, value in inputs.items()}
+    execute(replace(network, constants=constants), inputs)
+    np.testing.assert_array_equal(inputs["x"], kept["x"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, r"input 'x' is missing; chain needs float32 of shape \(1, 3, 12, 12\)"),
+        ({"x": np.zeros((1, 3, 12, 13), np.float32)}, r"shape \(1, 3, 12, 13\); chain needs"),
+        ({"x": np.zeros((1, 3, 12, 12))}, "float64 of shape .*needs float32"),
+        ({"x": [1.0]}, "is a list, no numpy array"),
+        ({"X": np.zeros(1)}, "unknown network input 'X'"),
+    ],
+)
+def test_wrong_inputs_are_refused(chain_network, inputs, words):
+    """The message has name, given and needed type."""
+    network, _ = chain_network
+    for function in (check_inputs, execute):
+        with pytest.raises(InputError, match=words):
+            function(network, inputs)
+
+
+def test_activations_of_a_layer_are_checked(chain_network):
+    """A layer looks at what it reads alone, its residual included."""
+    network, _ = chain_network
+    layer = network.layers[2]
+    values = {"b": np.zeros((1, 8, 12, 12), np.float32), "unrelated": 3}
+    with pytest.raises(InputError, match="'a' is missing"):
+        check_activations(network, layer, values)
+    check_activations(network, layer, {**values, "a": values["b"]})
+
+
+def test_a_failing_layer_is_named(chain_network):
+    """An operator's refusal carries the layer's name and operator."""
+    network, inputs = chain_network
+    broken = replace(network.layers[0], attributes={"pads": (1, 1)})
+    with pytest.raises(InputError, match=r"layer 'conv1' \(Conv\): a kernel of 2 axes"):
+        execute(replace(network, layers=(broken, *network.layers[1:])), inputs)
+
+
+def test_an_activation_on_a_view_does_not_reach_the_input():
+    """A clamp fused behind a reshape leaves the reshaped tensor alone."""
+    x = np.array([[-1.0, 2.0]], np.float32)
+    layer = Layer(name="flat", op="Flatten", inputs=("x",), outputs=("y",), activation=Activation())
+    (y,) = apply(layer, {"x": x})
+    np.testing.assert_array_equal(y, [[0.0, 2.0]])
+    np.testing.assert_array_equal(x, [[-1.0, 2.0]])
+
+
+@pytest.mark.parametrize("op", ["Conv", "Add"])
+def test_a_residual_of_another_shape_is_refused(op):
+    """Broadcasting a residual would be cut wrongly into parts."""
+    x = np.zeros((1, 2, 4, 4), np.float32)
+    second = np.ones((2, 2, 1, 1), np.float32) if op == "Conv" else x
+    layer = Layer(name="sum", op=op, inputs=("x", "w"), outputs=("y",), residual="r")
+    with pytest.raises(InputError, match=r"residual of shape \(1, 2, 1, 1\)"):
+        apply(layer, {"x": x, "w": second, "r": x[:, :, :1, :1]})
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, 1.0), (-1.0, np.inf), (-0.5, 0.5)])
+def test_activation_bounds_may_be_one_sided(bounds):
+    """Infinite bounds do not limit."""
+    x = np.linspace(-2, 2, 9, dtype=np.float32)
+    layer = Layer(name="n", op="Neg", inputs=("x",), outputs=("y",), activation=Activation(*bounds))
+    np.testing.assert_array_equal(apply(layer, {"x": x})[0], np.clip(-x, *bounds))
+
+
+def test_tensors_that_nobody_reads_are_dropped():
+    """Unread outputs of a layer are not returned without keep."""
+    layer = Layer(
+        name="cut",
+        op="Split",
+        inputs=("x",),
+        outputs=("a", "b"),
+        attributes={"num_outputs": 2},
+    )
+    kinds = {"x": TensorType((4,)), "a": TensorType((2,)), "b": TensorType((2,))}
+    network = Network(
+        name="n", inputs=("x",), outputs=("a",), layers=(layer,), tensors=kinds, constants={}
+    )
+    x = {"x": np.arange(4, dtype=np.float32)}
+    assert list(execute(network, x)) == ["a"]
+    assert list(execute(network, x, keep=True)) == ["x", "a", "b"]
+
+
+def test_a_network_output_may_be_an_input():
+    """What goes in may come out."""
+    network = Network(
+        name="n",
+        inputs=("x",),
+        outputs=("x",),
+        layers=(),
+        tensors={"x": TensorType((2,))},
+        constants={},
+    )
+    x = np.ones(2, np.float32)
+    assert execute(network, {"x": x})["x"] is x

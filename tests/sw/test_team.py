@@ -1,0 +1,142 @@
+"""Teams do every part once, pass errors on, hold BLAS back and use memory again."""
+
+import gc
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+from heterolith.errors import InputError
+from heterolith.sw.workers.arena import Arena
+from heterolith.sw.workers.team import Team, available_cores
+
+
+def blas_threads():
+    """Return the numbers of threads of all BLAS libraries in the process."""
+    return {entry["num_threads"] for entry in threadpool_info() if entry["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_part_is_done_once(threads):
+    """Parts are neither lost nor repeated, for one caller and for several."""
+    team = Team(threads)
+    done = []
+
+    def call():
+        for _ in range(20):
+            team.run(done.append, range(13))
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    team.close()
+    assert sorted(done) == sorted(list(range(13)) * 60)
+
+
+def test_no_parts_are_done_at_once():
+    """A layer without elements has no parts."""
+    team = Team(2)
+    team.run(print, [])
+    team.close()
+
+
+def test_an_error_in_a_part_reaches_the_caller():
+    """The caller gets the exception, whichever thread met it, and the team lives on."""
+    team = Team(3)
+
+    def fail(part):
+        if part == 7:
+            raise InputError("part 7")
+
+    for _ in range(10):
+        with pytest.raises(InputError, match="part 7"):
+            team.run(fail, range(9))
+    done = []
+    team.run(done.append, [1])
+    team.close()
+    assert done == [1]
+
+
+def test_threads_end_when_closed_or_forgotten():
+    """Neither close nor garbage collection leaves threads behind."""
+    for forget in (False, True):
+        team = Team(3)
+        barrier = threading.Barrier(3, timeout=10)
+        team.run(lambda _, barrier=barrier: barrier.wait(), range(3))
+        mine = [thread for thread in threading.enumerate() if thread.name == "heterolith-cpu"]
+        assert len(mine) >= 2
+        if not forget:
+            team.close()
+            team.close()
+        del team
+        gc.collect()
+        for thread in mine:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_blas_has_one_thread_while_a_team_works():
+    """The limit nests, ends with the last team, and gives back what was set."""
+    before = blas_threads()
+    first, second = Team(2), Team(1)
+    with first.at_work():
+        with second.at_work():
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+def test_a_team_works_without_threadpoolctl(monkeypatch):
+    """The library is optional: BLAS is then left alone."""
+    from heterolith.sw.workers import team as module
+
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    monkeypatch.setattr(module, "_BLAS", module._BlasLimit())
+    with Team(1).at_work():
+        assert blas_threads
+
+
+def test_a_team_needs_a_thread():
+    """Zero threads are refused."""
+    with pytest.raises(InputError, match="0 threads"):
+        Team(0)
+    assert available_cores() >= 1
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(1, 80), st.booleans()), max_size=40))
+def test_live_arrays_never_share_memory(steps):
+    """Whatever is still held keeps its elements, views of it included."""
+    arena = Arena()
+    held = []
+    for number, (size, drop) in enumerate(steps):
+        array = arena.empty((size, 1024), np.float32)
+        array.fill(number)
+        held.append((number, array[:, 1:].T))
+        del array
+        if drop:
+            held.pop(number % len(held))
+        for value, view in held:
+            assert np.all(view == value)
+
+
+def test_released_memory_is_used_again():
+    """A buffer comes back once its last view is gone, not earlier."""
+    arena = Arena()
+    first = arena.empty((256, 256), np.float32)
+    place = first.__array_interface__["data"][0]
+    view = first[1:].reshape(-1)
+    del first
+    assert arena.empty((256, 256), np.float32).__array_interface__["data"][0] != place
+    del view
+    again = arena.empty((200, 250), np.float32)
+    assert again.__array_interface__["data"][0] == place
+    arena.clear()
+    again.fill(1)
+    assert np.all(again == 1)
