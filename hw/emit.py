@@ -7,10 +7,11 @@ a poor place costs cycles, never correctness.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from heterolith.errors import InputError
+from heterolith.hw.commands import Memory
 from heterolith.hw.geometry import Geometry
 from heterolith.hw.hazards import Tracker
 from heterolith.hw.program import Command, Load, Store
@@ -77,22 +78,33 @@ class Ring:
 
 
 class Emitter:
-    """Collects commands and gives each its waits."""
+    """Collects commands in segments: layers or chains between which only DRAM is shared."""
 
-    def __init__(self, geometry: Geometry, dram_bytes: int) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        self.commands: list[Command] = []
         self.weight = Ring(0, geometry.weight_words)
         self.parameter = Ring(0, geometry.parameter_words)
         self.accumulator = Ring(0, geometry.accumulator_words)
         self.output = Ring(0, geometry.output_words)
-        self._tracker = Tracker(geometry, -(-dram_bytes // geometry.lanes))
         self.head = 0
+        self._segments: list[list[Command]] = [[]]
         self._serial = 0
 
     def push(self, command: Command) -> None:
-        """Append a command with the waits it needs."""
-        self.commands.append(self._tracker.add(command))
+        """Append a command to the segment; its waits come with `commands`."""
+        self._segments[-1].append(command)
+
+    def end_segment(self) -> None:
+        """Close the segment."""
+        self._segments.append([])
+
+    def commands(self, dram_bytes: int) -> list[list[Command]]:
+        """Return the segments' commands with their waits."""
+        tracker = Tracker(self.geometry, -(-dram_bytes // self.geometry.lanes))
+        return [
+            [tracker.add(command) for command in hoisted(segment, self.geometry)]
+            for segment in self._segments[:-1]
+        ]
 
     def layer(self) -> int:
         """Return a number for a new layer, the first part of its keys."""
@@ -109,6 +121,31 @@ class Emitter:
             beats = words * unit
             self.push(Load(memory=memory, offset=offset, cols=beats, row_pitch=beats, buffer=start))
         return start
+
+
+def hoisted(segment: Sequence[Command], geometry: Geometry) -> list[Command]:
+    """Return a segment with its first weight and parameter LOADs in front.
+
+    LOADs run in order, and the first input may wait for the previous segment's last result; what
+    stands in front loads meanwhile. At most half of each buffer is taken, so that none of it
+    overwrites what a command of the segment still reads.
+    """
+    limits = {
+        Memory.WEIGHT: geometry.weight_words // 2 * geometry.n_pe,
+        Memory.PARAMETER: geometry.parameter_words // 2 * geometry.parameter_beats,
+    }
+    taken = dict.fromkeys(limits, 0)
+    front: list[Command] = []
+    rest: list[Command] = []
+    for command in segment:
+        if isinstance(command, Load) and command.memory in limits:
+            memory = Memory(command.memory)
+            taken[memory] += command.rows * command.cols
+            if taken[memory] <= limits[memory]:
+                front.append(command)
+                continue
+        rest.append(command)
+    return [*front, *rest]
 
 
 def store_tile(

@@ -221,11 +221,11 @@ class JobBuilder:
         fuse
             Whether consecutive layers may pass tensors on chip.
         """
-        emitter = Emitter(self.geometry, self._used)
+        emitter = Emitter(self.geometry)
         kept = {tensor.first.offset for tensor in keep}
         if not fuse:
             kept = {layer.target.first.offset for layer in self._layers}
-        ends = []
+        sizes = []
         for begin, end, plan in self._runs(kept):
             run = self._layers[begin:end]
             first, last = run[0], run[-1]
@@ -241,17 +241,22 @@ class JobBuilder:
                 emit_chain(emitter, plan, [layer.constants for layer in run], images)
             else:
                 emit_layer(emitter, first.mapping, plan, first.constants, images)
-            ends += [len(emitter.commands)] * (end - begin)
-        offset = self._reserve(len(emitter.commands) * COMMAND_BYTES)
+            emitter.end_segment()
+            sizes.append(end - begin)
+        segments = emitter.commands(self._used)
+        commands = [command for segment in segments for command in segment]
+        counts = np.cumsum([len(segment) for segment in segments]).tolist()
+        ends = [n for n, size in zip(counts, sizes, strict=True) for _ in range(size)]
+        offset = self._reserve(len(commands) * COMMAND_BYTES)
         memory = np.zeros(self._used, dtype=np.uint8)
         for begin, data in self._constants:
             memory[begin : begin + data.size] = data
-        code = encode(emitter.commands)
+        code = encode(commands)
         memory[offset : offset + code.size] = code
         return Job(
             geometry=self.geometry,
             memory=memory,
             command_offset=offset,
-            commands=tuple(emitter.commands),
+            commands=tuple(commands),
             layer_ends=tuple(ends),
         )

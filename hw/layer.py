@@ -64,7 +64,9 @@ class Region:
 
 
 class Source(Protocol):
-    """Where a layer's input comes from."""
+    """Where a layer's input comes from; ``computed`` means from other COMPUTEs."""
+
+    computed: bool
 
     def region(self, request: RegionRequest) -> Region:
         """Return the place of a region, present as far as it is needed."""
@@ -72,6 +74,8 @@ class Source(Protocol):
 
 class DramSource:
     """Regions loaded from a tensor in DRAM, with padding of ``pad_value``."""
+
+    computed = False
 
     def __init__(self, e: Emitter, tensor: Tensor, pad_value: int, ring: Ring) -> None:
         self.e, self.tensor, self.pad_value, self.ring = e, tensor, pad_value, ring
@@ -136,6 +140,8 @@ class DramSource:
 class ComputedSource:
     """Regions that another layer computes into the activation buffer when they are asked for."""
 
+    computed = True
+
     def __init__(self, producer: LayerEmitter, pad_value: int, ring: Ring) -> None:
         self.producer, self.pad_value, self.ring = producer, pad_value, ring
         self._border: tuple[int, ...] = ()
@@ -167,11 +173,12 @@ class ComputedSource:
         above = min(max(rows[0] - request.rows[0], 0), height)
         below = request.rows[1] - max(rows[1], request.rows[0] + above)
         left, right = cols[0] - request.cols[0], request.cols[1] - cols[1]
-        blocks = request.blocks[1] - request.blocks[0]
-        border = (place.base, place.pitch, place.block_pitch, blocks, above, below, left, right)
+        border = (place.base, place.pitch, place.block_pitch, above, below, left, right)
         if border == self._border:
             return
         self._border = border
+        # Pad as many blocks as the ring holds: smaller and larger slices alternate.
+        blocks = (self.ring.end - place.base) // place.block_pitch
         middle = height - above - below
         for first_row, first_col, size in (
             (0, 0, (above, place.pitch)),
@@ -262,8 +269,13 @@ class LayerEmitter:
     def _reduction(self, band: Band, tile: Pair, part: Slice, chunk: Chunk) -> dict[str, int]:
         """Fetch what a chunk reads; return the fields of its COMPUTE that address it."""
         m = self.mapping
-        weight = self._weights(part, chunk)
-        place = self.source.region(self._request(band, tile, part, chunk))
+        request = self._request(band, tile, part, chunk)
+        # Weights first: they may load while the input is still waited for. Behind a computed
+        # input they come last: the weights of all its layers pass through the buffer before.
+        weight = -1 if self.source.computed else self._weights(part, chunk)
+        place = self.source.region(request)
+        if weight < 0:
+            weight = self._weights(part, chunk)
         blocks = 1 if m.per_channel else chunk.blocks[1] - chunk.blocks[0]
         first_row = (tile[0] - band.rows[0]) * m.stride[0]
         return {

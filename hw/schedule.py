@@ -245,7 +245,6 @@ def modelled_cycles(m: Mapping, s: Schedule, geometry: Geometry, dram: Dram) -> 
     beats = activation + weights * geometry.n_pe + results * (1 + (m.residual is not None))
     per_beat = geometry.lanes / min(dram.bytes_per_cycle, geometry.lanes)
     first = _region_words(m, replace(s, band=(s.tile_rows, s.band[1])), geometry)
-    first += min(weights, _chunk_words(m, s) * s.slice_groups) * geometry.n_pe
     last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
     # A command costs its start and three fetches of four beats.
     moved = (beats + 12 * commands) * geometry.lanes / dram.bytes_per_cycle

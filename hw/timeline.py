@@ -21,7 +21,7 @@ from heterolith.hw.program import Command, Compute, Load, Store
 QUEUE_COMMANDS = 8
 """Depth of each unit's command queue."""
 
-START_CYCLES = 4
+START_CYCLES = 10
 """From one COMPUTE's last step to the next one's first, when nothing is waited for."""
 
 DRAIN_CYCLES = 24

@@ -10,7 +10,7 @@ import numpy as np
 
 from heterolith.scheduler.model import Floats, Ints
 
-LEADERS = 24
+LEADERS = 10
 """Comparisons per column at most."""
 CLIP = 2**44
 """Rows are clipped here in the sum that breaks ties of rank."""

@@ -28,7 +28,7 @@ module command_check #(
   // products, and products modulo the beats of a word
   logic [31:0] pixels_q, steps_q;
   logic [15:0] taps_q, weight_rows_q, weight_beats_q;
-  logic [5:0] parameter_rows_q, parameter_beats_q;
+  logic [2:0] parameter_rows_q, parameter_beats_q;
 
   function automatic logic [15:0] modulo(logic [15:0] value);
     return value % 16'(NPe);
@@ -40,8 +40,8 @@ module command_check #(
     steps_q <= 32'(taps_q) * 32'(compute.k_blocks);
     weight_rows_q <= modulo(load.rows) * modulo(load.cols);
     weight_beats_q <= modulo(weight_rows_q) * modulo(load.blocks);
-    parameter_rows_q <= 6'(load.rows[2:0]) * 6'(load.cols[2:0]);
-    parameter_beats_q <= 6'(parameter_rows_q[2:0]) * 6'(load.blocks[2:0]);
+    parameter_rows_q <= load.rows[2:0] * load.cols[2:0];
+    parameter_beats_q <= parameter_rows_q * load.blocks[2:0];
   end
 
   logic unpadded, load_fields, window_fields, compute_fields, fields;
@@ -52,7 +52,7 @@ module command_check #(
       MemoryActivation: load_fields = 1'b1;
       MemoryImage: load_fields = load.blocks == 16'd1;
       MemoryWeight: load_fields = unpadded && modulo(weight_beats_q) == '0;
-      default: load_fields = unpadded && parameter_beats_q[2:0] == '0;
+      default: load_fields = unpadded && parameter_beats_q == '0;
     endcase
     if (load.fill[0] && load.memory != MemoryActivation) load_fields = 1'b0;
   end

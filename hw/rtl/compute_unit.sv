@@ -146,8 +146,8 @@ module compute_unit #(
 
   // stages 2 and 3
   logic [3:2] valid_q;
-  core_pkg::step_t step_q[3:2];
-  logic [$clog2(WeightWords)-1:0] weight_q[3:2];
+  core_pkg::step_t step_q[2:3];
+  logic [$clog2(WeightWords)-1:0] weight_q[2:3];
   logic [Pixels-1:0][Taps-1:0][Lanes-1:0][7:0] window_word;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

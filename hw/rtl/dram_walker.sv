@@ -106,9 +106,9 @@ module dram_walker #(
           blocks_q <= blocks_i;
           row_pitch_q <= row_pitch_i;
           block_pitch_q <= block_pitch_i;
-          position_q <= position_t'(offset_i >> BeatWidth);
-          row_start_q <= position_t'(offset_i >> BeatWidth);
-          block_start_q <= position_t'(offset_i >> BeatWidth);
+          position_q <= position_t'(offset_i[31:BeatWidth]);
+          row_start_q <= position_t'(offset_i[31:BeatWidth]);
+          block_start_q <= position_t'(offset_i[31:BeatWidth]);
         end
       end
       StBlock: block_beats_q <= 32'(beats_q) * 32'(rows_q);
@@ -157,5 +157,8 @@ module dram_walker #(
 
   assign valid_o = valid_q;
   assign idle_o = state_q == StIdle;
+
+  logic unused_offset;
+  assign unused_offset = ^offset_i[BeatWidth-1:0];
 
 endmodule

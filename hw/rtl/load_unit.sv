@@ -154,4 +154,7 @@ module load_unit #(
   assign busy_o = writer_busy || begun_valid;
   assign fault_o = writer_fault.valid ? writer_fault : walker_fault;
 
+  logic unused_command;
+  assign unused_command = ^next;
+
 endmodule

@@ -110,4 +110,7 @@ module memories #(
     .read_data_o  (output_o)
   );
 
+  logic unused_address;
+  assign unused_address = ^activation_address;
+
 endmodule

@@ -154,4 +154,7 @@ module store_unit #(
     end
   end
 
+  logic unused_command;
+  assign unused_command = ^next;
+
 endmodule

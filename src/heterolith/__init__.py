@@ -19,10 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from heterolith.api import RunResult, load, plan, platform, run
+    from heterolith.api import Runner, RunResult, load, plan, platform, run
 
 __version__ = "0.1.0"
-__all__ = ["RunResult", "__version__", "load", "plan", "platform", "run"]
+__all__ = ["RunResult", "Runner", "__version__", "load", "plan", "platform", "run"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
