@@ -12,7 +12,7 @@ from random import Random
 from time import perf_counter
 
 from heterolith.scheduler.problem import HOME, Choice, Hop, Limits, Problem, Task, Tensor
-from heterolith.scheduler.solve import solve
+from heterolith.scheduler.solve import minimise, solve
 
 DEVICES = (("fpga", 60.0, 2500), ("cpu", 6.0, 1200), ("gpu", 150.0, 6500), ("host", 9.0, 2200))
 """Name, speed in MMAC/ms, dynamic power in mW."""
@@ -197,8 +197,10 @@ def with_limits(problem: Problem, kind: str) -> Problem:
     deadline_ns = round(1.25 * fastest.objective)
     limits = Limits(deadline_ns=deadline_ns)
     if kind == "deadline+memory":
-        total = sum(max(c.weight_bytes for c in task.choices) for task in problem.tasks)
-        limits = replace(limits, memory_bytes=problem.activation_bytes + total // 3)
+        least = minimise(replace(problem, limits=limits), aim="memory")
+        assert least is not None
+        room = round(1.1 * least.value)
+        limits = replace(limits, memory_bytes=problem.activation_bytes + room)
     if kind == "peak":
         limits = Limits(peak_power_mw=problem.idle_mw + 7000)
     return replace(problem, objective="energy", limits=limits)

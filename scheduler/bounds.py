@@ -9,6 +9,7 @@ Bounds are float64; ceilings are widened by `TOLERANCE` so that rounding never c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +43,9 @@ class Scores:
         tops = known + self.offsets
         return np.asarray(tops + np.abs(tops) * TOLERANCE)
 
-    def only(self, row: int) -> Scores:
-        """Return one of the scores."""
-        part = slice(row, row + 1)
-        return Scores(self.weights[part], self.slopes[part], self.offsets[part])
+    def take(self, rows: Sequence[int] | slice) -> Scores:
+        """Return some of the scores."""
+        return Scores(self.weights[rows], self.slopes[rows], self.offsets[rows])
 
     def values(self, scores: Floats) -> Floats:
         """Return the largest lower bound of the value, from scores of shape (scores, n)."""

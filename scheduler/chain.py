@@ -101,8 +101,11 @@ class Composer:
         self.ceilings = scores.ceilings(best - 1)
         self.dropped = np.inf
 
-    def run(self, width: int) -> Composition:
-        """Return the best composition of value below ``best``."""
+    def run(self, effort: int) -> Composition:
+        """Return the best composition of value below ``best``.
+
+        Labels are narrowed so that about ``effort`` candidates are compared in all.
+        """
         count = len(self.model.limits)
         nothing = np.zeros(1, np.int64)
         labels = _Labels(
@@ -114,44 +117,55 @@ class Composer:
         )
         history = []
         for position in range(len(self.tables)):
-            labels = self._extend(labels, position, width)
+            allowed = effort // (len(self.tables) - position)
+            labels, compared = self._extend(labels, position, max(allowed, FEWEST))
+            effort -= compared
             history.append(labels)
         return self._best(history)
 
-    def _extend(self, labels: _Labels, position: int, width: int) -> _Labels:
+    def _extend(self, labels: _Labels, position: int, allowed: int) -> tuple[_Labels, int]:
         table, after = self.tables[position], self.bounds.after[position]
         starts = np.searchsorted(table.entry, np.arange(len(after[0]) + 1))
+        ways = np.diff(starts)
+        rows = self._affordable(labels, ways[labels.devices], allowed)
         paid = self.scores.weights @ labels.criteria
         ahead = self.scores.weights @ table.criteria + after[:, table.exit]
         parts: list[tuple[Ints, Ints, Floats]] = []
-        for device in range(len(after[0])):
-            here = np.flatnonzero(labels.devices == device)
-            ways = np.arange(starts[device], starts[device + 1])
-            if len(here) and len(ways):
-                parts += self._pairs(paid, ahead, here, ways)
+        for device in range(len(ways)):
+            here = rows[labels.devices[rows] == device]
+            if len(here) and ways[device]:
+                through = np.arange(starts[device], starts[device + 1])
+                parts += self._pairs(paid, ahead, here, through)
         if not parts:
             parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
         parents, taken, values = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-        if len(values) > CANDIDATES * width:
+        if len(values) > allowed:
             order = np.argsort(values, kind="stable")
-            self.dropped = min(self.dropped, float(values[order[CANDIDATES * width]]))
-            order = order[: CANDIDATES * width]
+            self.dropped = min(self.dropped, float(values[order[allowed]]))
+            order = order[:allowed]
             parents, taken, values = parents[order], taken[order], values[order]
         criteria = labels.criteria[:, parents] + table.criteria[:, taken]
         exits = table.exit[taken]
         keep = undominated(criteria, exits, values)
-        if len(keep) > width:
-            order = keep[np.argsort(values[keep], kind="stable")]
-            self.dropped = min(self.dropped, float(values[order[width]]))
-            keep = np.sort(order[:width])
-        return _Labels(exits[keep], criteria[:, keep], parents[keep], taken[keep], values[keep])
+        kept = _Labels(exits[keep], criteria[:, keep], parents[keep], taken[keep], values[keep])
+        return kept, len(values) + int(ways[labels.devices[rows]].sum()) // PAIRS
+
+    def _affordable(self, labels: _Labels, ways: Ints, allowed: int) -> Ints:
+        """Return the labels to extend, the most promising ones if there are too many ways."""
+        if ways.sum() <= allowed * PAIRS:
+            return np.arange(len(ways))
+        order = np.argsort(labels.values, kind="stable")
+        count = max(1, int(np.searchsorted(np.cumsum(ways[order]), allowed * PAIRS)))
+        if count < len(order):
+            self.dropped = min(self.dropped, float(labels.values[order[count]]))
+        return np.sort(order[:count])
 
     def _pairs(
         self, paid: Floats, ahead: Floats, here: Ints, ways: Ints
     ) -> list[tuple[Ints, Ints, Floats]]:
         """Return the pairs of label and way that no score rules out."""
         found = []
-        block = max(1, PAIRS // len(ways))
+        block = max(1, BLOCK // len(ways))
         for first in range(0, len(here), block):
             some = here[first : first + block]
             bounds = paid[:, some, None] + ahead[:, None, ways]
@@ -182,7 +196,9 @@ class Composer:
         return Composition(value, tuple(picks), self.dropped)
 
 
-CANDIDATES = 4
-"""Candidates per allowed label that are held against each other."""
-PAIRS = 500_000
-"""Pairs of label and way that are held against the ceilings at once."""
+FEWEST = 300
+"""Candidates at a cut that are always allowed."""
+PAIRS = 16
+"""Pairs of label and way that cost as much as the comparison of one candidate."""
+BLOCK = 500_000
+"""Pairs that are held against the ceilings at once."""

@@ -26,19 +26,18 @@ def tune(model: Model, totals: Totals, start: Floats | None = None) -> tuple[Sco
     scales, limits = np.array(model.scales), np.array(model.limits, float)
     free = [i for i in range(1, len(scales)) if scales[i] or limits[i] < LARGEST]
     point = _balanced(model, totals) if start is None else start
-    for spread in (2.0**12, 2.0**3, 2.0**0.5) if start is None else (2.0**3, 2.0**0.5):
+    for spread in SPREADS if start is None else SPREADS[1:]:
         for row in free:
             trials = np.tile(point, (STEPS + 1, 1))
             trials[:STEPS, row] *= np.geomspace(1 / spread, spread, STEPS)
-            trials[STEPS, row] = 0.0
+            trials[STEPS, row] = 0.0 if spread == SPREADS[0] else point[row]
             scores = make_scores(model, trials)
             bounds = (totals(scores.weights) - scores.offsets) / scores.slopes
             best = int(np.argmax(bounds))
-            if best < STEPS or spread > 100:
-                point = trials[best]
+            point = trials[best]
     around = [point]
     for row in free:
-        for factor in (0.8, 1.25):
+        for factor in NEAR:
             near = point.copy()
             near[row] *= factor
             around.append(near)
@@ -46,13 +45,19 @@ def tune(model: Model, totals: Totals, start: Floats | None = None) -> tuple[Sco
 
 
 def _balanced(model: Model, totals: Totals) -> Floats:
-    """Return multipliers under which each criterion weighs like the first."""
-    limits = np.array(model.limits, float)
+    """Return multipliers under which each limit weighs like the value."""
+    scales, limits = np.array(model.scales, float), np.array(model.limits, float)
     least = totals(np.eye(len(limits)))
-    sizes = np.where(limits < LARGEST, limits, np.where(np.isfinite(least), least, 1.0))
-    sizes[0] = least[0] if np.isfinite(least[0]) else 1.0
-    return np.asarray(np.maximum(sizes[0], 1.0) / np.maximum(sizes, 1.0))
+    in_value = scales > 0
+    shares = np.divide(1.0, scales, out=np.zeros_like(scales), where=in_value)
+    known = least[in_value & np.isfinite(least)] * shares[in_value & np.isfinite(least)]
+    size = max(known.max(initial=0.0), 1.0)
+    return np.where(in_value, shares, size / np.maximum(limits, 1.0))
 
 
+NEAR = (0.6, 1.6)
+"""Factors of the neighbours of the best multipliers, which also lead to other plans."""
+SPREADS = (2.0**16, 2.0**4, 2.0)
+"""How far a multiplier is varied up and down, round by round."""
 STEPS = 17
 """Trials per coordinate and round."""

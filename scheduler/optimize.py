@@ -7,7 +7,7 @@ plan to prune by, then wide ones. Invariant: if no table was narrowed, the outco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,12 +18,14 @@ from heterolith.scheduler.labels import Program, compile_module
 from heterolith.scheduler.model import LARGEST, Floats, Model
 from heterolith.scheduler.modules import last_uses, split
 from heterolith.scheduler.multipliers import tune
-from heterolith.scheduler.search import NARROWEST, WIDEST, Guide, ModuleSearch, ModuleTable, merge
+from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, merge
 
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds."""
-EFFORT = 1_200_000
-"""Columns that may be made in all modules that are not easy."""
+EFFORT = 50_000_000
+"""Table cells that may be made in all modules that are not easy."""
+LABELS = 700_000
+"""Candidates that may be compared in a composition."""
 LARGEST_SHARE = 0.3
 """Part of the effort left that one module may take: modules need very different widths."""
 
@@ -63,6 +65,7 @@ class Optimizer:
         self.hard = sorted(hard, key=lambda index: len(self.programs[index].steps))
         self.scores = single_scores(model)
         self.point: Floats | None = None
+        self.priced_row = len(self.scores.slopes)
         self.lower_bound = -math.inf
         self.effort = EFFORT
         self._crossings: dict[int, Floats] = {}
@@ -74,14 +77,15 @@ class Optimizer:
                 self.tables[index] = self._easy(self.programs[index])
         self._tune()
         for index in self.hard:
-            self.tables[index] = self._search(index, self._guide(index), 0)
+            self.tables[index] = self._narrow(index)
         if self._open():
-            self._compose()
+            self._compose(LABELS // 8)
             if len(self.programs) > 1:
                 self._sharpen()
+                self._compose(LABELS // 8)
             self._widen()
             self._tune()
-        dropped = min(self._compose(), *(t.dropped for t in self.tables.values()))
+        dropped = min(self._compose(0 if self.late() else LABELS), *(t.dropped for t in self.tables.values()))
         proved = max(self.lower_bound, dropped)
         return Outcome(self.best, min(proved, self.best.value if self.best.picks else math.inf))
 
@@ -105,21 +109,36 @@ class Optimizer:
     def _search(self, index: int, guide: Guide, effort: int) -> ModuleTable:
         search = ModuleSearch(self.model, self.programs[index], guide)
         table = search.run(0 if self.late() else effort)
-        self.effort -= search.columns
+        self.effort -= search.cells
         return table
 
-    def _guide(self, index: int) -> Guide:
+    def _narrow(self, index: int) -> ModuleTable:
+        """Return the ways through a module that look best under each set of multipliers."""
+        count = len(self.scores.slopes)
+        singles = range(self.priced_row)
+        rows = [[*singles, row] for row in range(self.priced_row, count)] or [[*singles]]
+        table = self._search(index, self._guide(index, rows[0]), 0)
+        for some in rows[1:]:
+            if table.complete:
+                break
+            table = merge(table, self._search(index, self._guide(index, some), 0))
+        return table
+
+    def _guide(self, index: int, rows: Sequence[int] | None = None) -> Guide:
         """Return what prunes a module's ways that are in no plan better than the best."""
         bounds = self._bounds()
-        weights = self.scores.weights @ self.model.forms
-        tails = self.relaxation.tails(self.programs[index].module, weights, bounds.after[index])
-        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
-        return Guide(self.scores, weights, bounds.before[index], tails, ceilings)
+        some = slice(None) if rows is None else rows
+        scores = self.scores.take(some)
+        weights = scores.weights @ self.model.forms
+        after = bounds.after[index][some]
+        tails = self.relaxation.tails(self.programs[index].module, weights, after)
+        ceilings = np.tile(scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        return Guide(scores, weights, bounds.before[index][some], tails, ceilings)
 
     def _exit_guide(self, index: int, row: int) -> Guide:
         """Return what prunes a module's ways that do not lower one score between two devices."""
         bounds = self._bounds()
-        scores, module = self.scores.only(row), self.programs[index].module
+        scores, module = self.scores.take([row]), self.programs[index].module
         before, after = bounds.before[index][row], bounds.after[index][row]
         known = table_crossing(self.tables[index], scores.weights, self.devices)[0]
         exits = np.array([self.home]) if module.final else np.arange(self.devices)
@@ -135,7 +154,7 @@ class Optimizer:
 
     def _sharpen(self) -> None:
         """Find the least scores of the open modules under the best multipliers."""
-        row = len(self.scores.slopes) - 1 if self.point is None else self.priced_row
+        row = self.priced_row if self.point is not None else 0
         for index in self._open():
             effort = int(self.effort * LARGEST_SHARE)
             table = self._search(index, self._exit_guide(index, row), effort)
@@ -147,7 +166,6 @@ class Optimizer:
                 self.tables[index] = merge(self.tables[index], table)
             else:
                 self.tables[index] = table
-        self._compose()
 
     def _widen(self) -> None:
         """Make the tables of the open modules anew, as wide as effort allows."""
@@ -189,18 +207,24 @@ class Optimizer:
         totals_now = self._bounds().totals
         self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
 
-    def _compose(self) -> float:
+    def _compose(self, effort: int = 0) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
         tables = [self.tables[index] for index in range(len(self.programs))]
         # Bounds of what these tables hold, also where they are narrow: only they are composed.
         weights = self.scores.weights
         crossings = [table_crossing(table, weights, self.devices) for table in tables]
         bounds = chain_bounds(crossings, self.home)
-        composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
-        found = composer.run(NARROWEST if self.late() else WIDEST)
-        if found.value < self.best.value:
-            self.best = Incumbent(found.value, found.picks)
-        return found.dropped
+        dropped = math.inf
+        # A first, narrow pass finds a plan by which the second one prunes.
+        for allowed in (0, effort) if effort else (0,):
+            composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
+            found = composer.run(allowed)
+            if found.value < self.best.value:
+                self.best = Incumbent(found.value, found.picks)
+            dropped = found.dropped
+            if dropped == math.inf:
+                break
+        return dropped
 
 
 def _selections(model: Model, program: Program) -> int:

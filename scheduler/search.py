@@ -131,18 +131,18 @@ class ModuleSearch:
         self.layout: Layout = program.layout
         self.watched = model.slack_mw is not None and _can_exceed(model, program)
         self.dropped = np.inf
-        self.columns = 0
+        self.cells = 0
         self._history: list[tuple[Ints, Ints]] = []
 
     def run(self, effort: int) -> ModuleTable:
-        """Return the module's table; narrow it so that about ``effort`` columns are made in all."""
+        """Return the module's table; narrow it so that about ``effort`` cells are made in all."""
         table = self._initial()
         steps = self.program.steps
         for position, step in enumerate(steps):
-            left = (effort - self.columns) // ((len(steps) - position) * BRANCHES)
-            width = min(max(left, NARROWEST), WIDEST)
+            column = self.layout.rows * BRANCHES * (len(steps) - position)
+            width = min(max((effort - self.cells) // column, NARROWEST), WIDEST)
             table = self._extend(table, position, step)
-            self.columns += table.rows.shape[1]
+            self.cells += table.rows.size + table.busy.size
             if position < len(steps) - 1 and not self.watched:
                 table = self._prune(table, step)
             if table.rows.shape[1] > width:

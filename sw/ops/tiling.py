@@ -180,26 +180,36 @@ def gemm(job: Job, crew: Crew) -> Array:
     return out
 
 
-def pool(job: Job, crew: Crew) -> Array:
-    """Pool by channels, maxima or means; see `heterolith.sw.ops.pool`."""
+def max_pool(job: Job, crew: Crew) -> Array:
+    """Take maxima by channels; see `heterolith.sw.ops.pool`."""
     x = job.array(0)
     geometry = dict(job.attributes)
-    include_pad = geometry.pop("count_include_pad", None)
     geometry.pop("storage_order", None)
     window = Window.of(geometry["kernel_shape"], geometry)
-    places = window.output(x.shape[2:])
-    out = job.output((*x.shape[:2], *places), crew)
-    counts = None
-    if include_pad is not None:
-        counts = window_counts(x, window, places, bool(include_pad))
+    out = job.output((*x.shape[:2], *window.output(x.shape[2:])), crew)
 
     def task(part: Part) -> None:
-        if counts is None:
-            padded = window.pad(x[part], lowest(x.dtype))
-            out[part] = pool_padded(np.maximum, padded, window, places)
-        else:
-            sums = pool_padded(np.add, window.pad(x[part]), window, places)
-            np.divide(sums, counts, out=out[part])
+        padded = window.pad(x[part], lowest(x.dtype))
+        out[part] = pool_padded(np.maximum, padded, window, out.shape[2:])
+        job.finish.apply(out[part], part)
+
+    crew.run(task, _channel_parts(x, crew.threads))
+    return out
+
+
+def average_pool(job: Job, crew: Crew) -> Array:
+    """Take means by channels; see `heterolith.sw.ops.pool`."""
+    x = job.array(0)
+    geometry = dict(job.attributes)
+    include_pad = bool(geometry.pop("count_include_pad", 0))
+    window = Window.of(geometry["kernel_shape"], geometry)
+    places = window.output(x.shape[2:])
+    counts = window_counts(x, window, places, include_pad)
+    out = job.output((*x.shape[:2], *places), crew)
+
+    def task(part: Part) -> None:
+        sums = pool_padded(np.add, window.pad(x[part]), window, places)
+        np.divide(sums, counts, out=out[part])
         job.finish.apply(out[part], part)
 
     crew.run(task, _channel_parts(x, crew.threads))
@@ -234,9 +244,9 @@ def lrn(job: Job, crew: Crew) -> Array:
 
 # Operators that are worth cutting, where they have one output.
 TILED: Mapping[str, Callable[[Job, Crew], Array]] = {
-    "AveragePool": pool,
+    "AveragePool": average_pool,
     "Conv": conv,
     "Gemm": gemm,
     "LRN": lrn,
-    "MaxPool": pool,
+    "MaxPool": max_pool,
 }

@@ -158,6 +158,8 @@ class Team:
     def run(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
         """Do a task for every part; whoever is free takes the next one."""
         batch = _Batch(task, parts)
+        if not len(batch):
+            return
         helpers = min(self.threads, len(batch)) - 1
         if helpers > 0:
             self._start()

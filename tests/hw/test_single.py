@@ -1,0 +1,18 @@
+"""One layer at a time: golden model and functional device agree to the last bit."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heterolith.hw.single import layer_job
+
+from .accel_cases import TESTED, case, device, layers
+
+
+@settings(deadline=None, max_examples=300)
+@given(layers(), st.sampled_from(sorted(TESTED)))
+def test_device_equals_golden_model(layer, name):
+    """Any layer, any configuration: the codes are those of the golden model."""
+    shape, parameters, arrays, expected = case(layer)
+    job = layer_job(TESTED[name], shape, parameters)
+    assert np.array_equal(job.run(device(name), *arrays).reshape(expected.shape), expected)
