@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heterolith.scheduler.bounds import Scores, make_scores
+from heterolith.scheduler.bounds import Scores
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
 from heterolith.scheduler.search import ModuleTable

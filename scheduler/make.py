@@ -43,7 +43,6 @@ def make_plan(
     plan = to_plan(
         problem,
         solution,
-        network=network.name,
         fingerprint=profile.fingerprint,
         platform=platform.name,
         ops={layer.name: layer.op for layer in network.layers},

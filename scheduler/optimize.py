@@ -26,6 +26,8 @@ EFFORT = 50_000_000
 """Table cells that may be made in all modules that are not easy."""
 LABELS = 700_000
 """Candidates that may be compared in a composition."""
+RESERVE = 0.4
+"""Part of the effort that is kept for the second of two attempts at a module."""
 LARGEST_SHARE = 0.3
 """Part of the effort left that one module may take: modules need very different widths."""
 
@@ -154,9 +156,10 @@ class Optimizer:
 
     def _sharpen(self) -> None:
         """Find the least scores of the open modules under the best multipliers."""
+        reserve = self.effort * (RESERVE if len(self.model.limits) > 1 else 0.0)
         row = self.priced_row if self.point is not None else 0
         for index in self._open():
-            effort = int(self.effort * LARGEST_SHARE)
+            effort = int(max(self.effort - reserve, 0.0) * LARGEST_SHARE)
             table = self._search(index, self._exit_guide(index, row), effort)
             if table.complete:
                 crossing = table_crossing(table, self.scores.weights[row : row + 1], self.devices)
@@ -169,11 +172,15 @@ class Optimizer:
 
     def _widen(self) -> None:
         """Make the tables of the open modules anew, as wide as effort allows."""
-        for index in self._open():
-            effort = int(self.effort * max(LARGEST_SHARE, 1 / len(self._open())))
-            self.tables[index] = self._search(index, self._guide(index), effort)
-            if self.tables[index].complete:
+        rows = self._open()
+        for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
+            effort = int(self.effort * max(LARGEST_SHARE, 1 / count))
+            table = self._search(index, self._guide(index), effort)
+            if table.complete:
+                self.tables[index] = table
                 self._crossings.pop(index)
+            else:
+                self.tables[index] = merge(self.tables[index], table)
 
     def _crossing(self, index: int, scores: Scores) -> Floats:
         """Return least scores of a module: exact from a complete table, else relaxed."""

@@ -1,7 +1,7 @@
 """Dominance: which columns of a table no other column of the same group beats everywhere.
 
-What is removed is always dominated. With one or two rows everything that is dominated is removed; with
-more rows each group's first `LEADERS` survivors are held against all others, which removes most.
+What is removed is always dominated. With one or two rows, or few columns, everything dominated is
+removed; else each group's first `LEADERS` survivors are held against all others, which removes most.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import numpy as np
 from heterolith.scheduler.model import Floats, Ints
 
 LEADERS = 10
-"""Comparisons per column at most."""
+"""Comparisons per column of a large table at most."""
+SMALL = 200
+"""Tables of at most this many columns are compared pair by pair."""
 CLIP = 2**44
 """Rows are clipped here in the sum that breaks ties of rank."""
 
@@ -35,6 +37,9 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
     tie = np.minimum(rows, CLIP).sum(axis=0)
     order = np.lexsort((tie, rank, groups))
     keys, table = groups[order], rows[:, order]
+    if len(order) <= SMALL:
+        before, behind = np.triu(keys[:, None] == keys, 1).nonzero()
+        return np.sort(np.delete(order, _beaten(table, before, behind)))
     for leader in range(LEADERS):
         starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
         sizes = np.diff(starts, append=len(keys)) - leader - 1
@@ -42,19 +47,23 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
         if not large.any():
             break
         starts, sizes = starts[large] + leader, sizes[large]
-        leaders = np.repeat(starts, sizes)
         firsts = np.repeat(starts + 1 - np.cumsum(sizes) + sizes, sizes)
-        behind = firsts + np.arange(len(firsts))
-        for row in table:
-            beaten = np.flatnonzero(row[leaders] <= row[behind])
-            leaders, behind = leaders[beaten], behind[beaten]
-            if not len(behind):
-                break
+        behind = _beaten(table, np.repeat(starts, sizes), firsts + np.arange(len(firsts)))
         if len(behind):
             keep = np.ones(len(keys), bool)
             keep[behind] = False
             order, keys, table = order[keep], keys[keep], table[:, keep]
     return np.sort(order)
+
+
+def _beaten(table: Ints, before: Ints, behind: Ints) -> Ints:
+    """Return the columns of ``behind`` that their partner in ``before`` is nowhere above."""
+    for row in table:
+        below = (row[before] <= row[behind]).nonzero()[0]
+        before, behind = before[below], behind[below]
+        if not len(behind):
+            break
+    return behind
 
 
 def _front(first: Ints, second: Ints, groups: Ints) -> Ints:

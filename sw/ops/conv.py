@@ -7,7 +7,7 @@ batch normalization does, are products of elements. Source: ONNX operator set 18
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -160,7 +160,25 @@ def conv_transpose(
     array of shape (N, M, (size - 1) * stride + extent + output_padding - pads)
     """
     window = Window.of(w.shape[2:], geometry)
-    rank, spatial = window.rank, x.shape[2:]
+    n, channels, maps = x.shape[0], x.shape[1], w.shape[1] * group
+    full, begins, ends = _transposed_frame(window, x.shape[2:], geometry)
+    # A stride longer than the kernel, or output padding, leaves elements that nothing is added to.
+    total = np.zeros((n, maps, *full), x.dtype)
+    kernels = w.reshape(group, channels // group, -1).swapaxes(1, 2)
+    terms = np.matmul(kernels, x.reshape(n, group, channels // group, -1))
+    terms = terms.reshape(n, maps, *window.kernel, *x.shape[2:])
+    for tap, view in window.taps(total, x.shape[2:]):
+        view += terms[(slice(None), slice(None), *tap)]
+    cuts = [slice(low, size - high) for low, high, size in zip(begins, ends, full, strict=True)]
+    out = total[(slice(None), slice(None), *cuts)]
+    return out if b is None else out + b.reshape(-1, *(1,) * window.rank)
+
+
+def _transposed_frame(
+    window: Window, spatial: tuple[int, ...], geometry: Mapping[str, Attribute]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the size before cutting, and what is cut at the begins and ends."""
+    rank = window.rank
     extra = tuple(geometry.get("output_padding") or (0,) * rank)
     wanted = geometry.get("output_shape")
     full = tuple(
@@ -169,22 +187,9 @@ def conv_transpose(
             spatial, window.strides, window.extents, extra, strict=True
         )
     )
-    begins, ends = window.pads[:rank], window.pads[rank:]
-    if wanted:
-        full = tuple(max(sizes) for sizes in zip(full, wanted, strict=True))
-        excess = [size - length for size, length in zip(full, wanted, strict=True)]
-        begins = tuple(amount - amount // 2 for amount in excess)
-        ends = tuple(amount // 2 for amount in excess)
-    n, channels, maps = x.shape[0], x.shape[1], w.shape[1] * group
-    # A stride longer than the kernel, or output padding, leaves elements that nothing is added to.
-    total = np.zeros((n, maps, *full), x.dtype)
-    kernels = w.reshape(group, channels // group, -1).swapaxes(1, 2)
-    terms = np.matmul(kernels, x.reshape(n, group, channels // group, -1))
-    terms = terms.reshape(n, maps, *window.kernel, *spatial)
-    for tap, view in window.taps(total, spatial):
-        view += terms[(slice(None), slice(None), *tap)]
-    cuts = [slice(lo, size - hi) for lo, hi, size in zip(begins, ends, full, strict=True)]
-    out = total[(slice(None), slice(None), *cuts)]
-    if b is not None:
-        out = out + b.reshape(-1, *(1,) * rank)
-    return out
+    if not wanted:
+        return full, window.pads[:rank], window.pads[rank:]
+    full = tuple(max(sizes) for sizes in zip(full, wanted, strict=True))
+    excess = [size - length for size, length in zip(full, wanted, strict=True)]
+    begins = tuple(amount - amount // 2 for amount in excess)
+    return full, begins, tuple(amount // 2 for amount in excess)

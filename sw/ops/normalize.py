@@ -70,15 +70,11 @@ def batch_normalization(
     variance: Array,
     *,
     epsilon: float = 1e-5,
-    momentum: float = 0.9,
-    training_mode: int = 0,
 ) -> Array:
     """Return scale * (x - mean) / sqrt(variance + epsilon) + bias, per channel.
 
-    `x` has shape (N, C, spatial axes), the others (C,). ``momentum`` concerns training alone.
+    `x` has shape (N, C, spatial axes), the others (C,).
     """
-    if training_mode:
-        raise InputError("BatchNormalization in training mode; export the model for inference")
     factor = scale / np.sqrt(variance + variance.dtype.type(epsilon))
     per_channel = (-1, *(1,) * (x.ndim - 2))
     out: Array = x * factor.astype(x.dtype).reshape(per_channel)

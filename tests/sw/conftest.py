@@ -97,7 +97,7 @@ def layer_network() -> Callable[..., tuple[Network, dict[str, np.ndarray]]]:
 
 
 def chain(seed: int = 0) -> tuple[Network, dict[str, np.ndarray]]:
-    """Return a small network with a residual, a branch, pooling and a dense layer, and its input."""
+    """Return a network with a residual, a branch, pooling and a dense layer, and its input."""
     rng = np.random.default_rng(seed)
 
     def weights(*shape):

@@ -1,4 +1,4 @@
-"""The float32 oracle: inputs are checked, fused parts applied, memory dropped, nothing overwritten."""
+"""The float32 oracle checks inputs, applies fused parts, drops memory and overwrites nothing."""
 
 from dataclasses import replace
 

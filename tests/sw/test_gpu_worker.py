@@ -78,7 +78,8 @@ def test_the_fastest_working_provider_comes_first(monkeypatch, fresh_probe, work
     """TensorRT leans on CUDA; TF32 is off where the runtime knows the switch."""
 
     def pretend(providers):
-        return [(name, dict(s).get("use_tf32")) for name, s in providers.items()][0] in working
+        ((name, settings),) = providers.items()
+        return (name, settings.get("use_tf32")) in working
 
     listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)

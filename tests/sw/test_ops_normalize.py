@@ -68,9 +68,9 @@ def test_batch_normalization_agrees_with_onnxruntime(reference, size):
 
 
 def test_batch_normalization_refuses_training():
-    """Batch statistics are not an inference matter."""
+    """Batch statistics are not an inference matter: there is no such attribute."""
     ones = np.ones(2, np.float32)
-    with pytest.raises(InputError, match="training"):
+    with pytest.raises(InputError, match="training_mode"):
         compute("BatchNormalization", {"training_mode": 1}, [normal(0, 1, 2, 3), *[ones] * 4])
 
 

@@ -1,0 +1,235 @@
+"""Why a plan is as it is, and why a request has none.
+
+`alternatives` prices every other choice of one layer with the rest of the plan held. For an
+infeasible request `explain_infeasible` finds a minimal set of limits that conflict (deletion
+filter: a limit whose removal does not help is not part of it) and, for each of them, the nearest
+value that is feasible with the others kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from heterolith.scheduler.objective import UNITS, broken_limits, value
+from heterolith.scheduler.plan import Alternative
+from heterolith.scheduler.problem import Choice, Limits, Problem
+from heterolith.scheduler.solve import Minimum, minimise
+from heterolith.scheduler.timeline import (
+    Replay,
+    Totals,
+    UnreachableError,
+    busy_intervals,
+    chosen,
+    evaluate,
+    memory_use,
+    peak_mw,
+)
+
+LARGEST_LAYERS = 3
+"""Layers that the message of a missed deadline names."""
+
+
+def alternatives(problem: Problem, selection: Sequence[int]) -> tuple[tuple[Alternative, ...], ...]:
+    """Return, per task, what each other choice would make of the plan, the rest held.
+
+    Objectives are in the certificate's unit.
+    """
+    choices = chosen(problem, selection)
+    prefix = Replay(problem)
+    rows = []
+    for index, taken in enumerate(choices):
+        others = (c for k, c in enumerate(problem.tasks[index].choices) if k != selection[index])
+        rows.append(tuple(_alternative(problem, prefix, choices, index, c) for c in others))
+        prefix.dispatch(index, taken)
+    return tuple(rows)
+
+
+def _alternative(
+    problem: Problem, prefix: Replay, choices: Sequence[Choice], index: int, choice: Choice
+) -> Alternative:
+    replay = prefix.copy()
+    rest = [choice, *choices[index + 1 :]]
+    objective, blocked = float("inf"), "no route"
+    try:
+        for offset, later in enumerate(rest):
+            replay.dispatch(index + offset, later)
+        latency_ns = replay.finish()
+    except UnreachableError:
+        pass
+    else:
+        figures = _figures(problem, prefix, replay, [*choices[:index], *rest], latency_ns)
+        objective = value(problem, figures) / UNITS[problem.objective][1]
+        blocked = ", ".join(broken_limits(problem, figures))
+    return Alternative(
+        device=problem.devices[choice.device],
+        point=choice.point,
+        variant=choice.variant,
+        latency_ns=choice.latency_ns,
+        energy_pj=choice.energy_pj,
+        objective=objective,
+        blocked=blocked,
+    )
+
+
+def _figures(
+    problem: Problem, prefix: Replay, replay: Replay, choices: Sequence[Choice], latency_ns: int
+) -> Totals:
+    power_mw = 0
+    if problem.limits.peak_power_mw is not None:
+        cut = len(prefix.spans)
+        busy = busy_intervals(prefix, choices[:cut]) + busy_intervals(replay, choices[cut:])
+        power_mw = peak_mw(busy)
+    return Totals(
+        latency_ns=latency_ns,
+        energy_pj=replay.energy_pj,
+        cost=replay.cost,
+        peak_power_mw=problem.idle_mw + power_mw,
+        memory_bytes=memory_use(problem, choices)[1],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Infeasibility:
+    """Why there is no plan.
+
+    Attributes
+    ----------
+    conflict
+        Names of the `Limits` fields that cannot hold together; none of them can be left out.
+    nearest
+        Per conflicting limit, its nearest feasible value with the others kept, in its own unit.
+    message
+        All of it in one line.
+    """
+
+    conflict: tuple[str, ...]
+    nearest: tuple[tuple[str, int], ...]
+    message: str
+
+
+NAMES = {
+    "deadline_ns": "deadline",
+    "average_power_mw": "average power",
+    "peak_power_mw": "peak power",
+    "memory_bytes": "memory",
+}
+
+
+def explain_infeasible(problem: Problem) -> Infeasibility:
+    """Explain a problem for which `solve` found no plan."""
+    conflict = [name for name in NAMES if getattr(problem.limits, name) is not None]
+    for name in tuple(conflict):
+        kept = [other for other in conflict if other != name]
+        if minimise(_with(problem, kept)) is None:
+            conflict = kept
+    if not conflict:
+        message = f"no placement of {problem.name} fits the memories of the platform or its links"
+        return Infeasibility(conflict=(), nearest=(), message=message)
+    nearest = []
+    for name in conflict:
+        found = _NEAREST[name](_with(problem, [other for other in conflict if other != name]))
+        if found is not None:
+            nearest.append((name, found))
+    return Infeasibility(
+        conflict=tuple(conflict),
+        nearest=tuple(nearest),
+        message=_message(problem, conflict, dict(nearest)),
+    )
+
+
+def _with(problem: Problem, kept: Sequence[str]) -> Problem:
+    """Return the problem under some of its limits, with an objective that needs no deadline."""
+    limits = Limits(**{name: getattr(problem.limits, name) for name in kept})
+    return replace(problem, objective="latency", limits=limits)
+
+
+def _least_deadline_ns(problem: Problem) -> int | None:
+    aim = "objective" if problem.limits.average_power_mw is None else "period"
+    found = minimise(problem, aim=aim)
+    return None if found is None else found.value
+
+
+def _least_average_mw(problem: Problem) -> int | None:
+    window_ns = problem.limits.deadline_ns
+    if window_ns is None:
+        return problem.idle_mw + 1
+    found = minimise(replace(problem, objective="energy"))
+    if found is None:
+        return None
+    dynamic_pj = evaluate(problem, found.selection).energy_pj
+    return problem.idle_mw + -(-dynamic_pj // window_ns)
+
+
+def _least_peak_mw(problem: Problem) -> int | None:
+    """Bisect between idle power and the peak of a plan without the limit."""
+    found = minimise(problem)
+    if found is None:
+        return None
+    low, high = problem.idle_mw, evaluate(problem, found.selection).peak_power_mw
+    while high - low > 1:
+        middle = (low + high) // 2
+        limits = replace(problem.limits, peak_power_mw=middle)
+        found = minimise(replace(problem, limits=limits))
+        if found is None:
+            low = middle
+        else:
+            high = evaluate(problem, found.selection).peak_power_mw
+    return high
+
+
+def _least_memory_bytes(problem: Problem) -> int | None:
+    found = minimise(problem, aim="memory")
+    if found is None:
+        return None
+    return max(evaluate(problem, found.selection).memory_bytes)
+
+
+_NEAREST = {
+    "deadline_ns": _least_deadline_ns,
+    "average_power_mw": _least_average_mw,
+    "peak_power_mw": _least_peak_mw,
+    "memory_bytes": _least_memory_bytes,
+}
+
+
+def _quantity(name: str, amount: int) -> str:
+    if name == "deadline_ns":
+        return f"{amount / 1e6:.4g} ms"
+    if name == "memory_bytes":
+        return f"{amount / 2**20:.4g} MiB"
+    return f"{amount / 1e3:.4g} W"
+
+
+def _message(problem: Problem, conflict: Sequence[str], nearest: dict[str, int]) -> str:
+    asked = " and ".join(f"{NAMES[n]} {_quantity(n, getattr(problem.limits, n))}" for n in conflict)
+    together = " together" if len(conflict) > 1 else ""
+    kept = ", the other limits kept" if len(conflict) > 1 else ""
+    reasons = []
+    for name in conflict:
+        if name not in nearest:
+            reasons.append(f"no {NAMES[name]} is enough{kept}")
+        elif name == "deadline_ns":
+            reasons.append(f"fastest plan takes {_quantity(name, nearest[name])}{kept}")
+        else:
+            reasons.append(f"least {NAMES[name]} is {_quantity(name, nearest[name])}{kept}")
+    if conflict == ["deadline_ns"]:
+        reasons[0] += f" ({_slowest(problem)})"
+    if "average_power_mw" in conflict:
+        reasons.append(f"idle alone is {_quantity('average_power_mw', problem.idle_mw)}")
+    return f"{asked} cannot be met{together}: {'; '.join(reasons)}"
+
+
+def _slowest(problem: Problem) -> str:
+    """Return the layers that take longest in the fastest plan."""
+    found: Minimum | None = minimise(_with(problem, ()))
+    if found is None:
+        return "no plan"
+    choices = chosen(problem, found.selection)
+    pairs = zip(problem.tasks, choices, strict=True)
+    slowest = sorted(pairs, key=lambda pair: -pair[1].latency_ns)[:LARGEST_LAYERS]
+    parts = (
+        f"{task.name} on {problem.devices[choice.device]} {choice.latency_ns / 1e6:.3g} ms"
+        for task, choice in slowest
+    )
+    return ", ".join(parts) + (", ..." if len(choices) > LARGEST_LAYERS else "")
