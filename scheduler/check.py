@@ -95,10 +95,13 @@ def _transfers(problem: Problem, plan: Plan, legs: list[list[Hop]]) -> Iterator[
         name = problem.tensors[tensor].name
         rows = given.pop((name, origin, target), [])
         ends = (index.get(origin, -1), index.get(target, -1))
-        route = problem.tensors[tensor].routes.get(ends, ())
+        route = problem.tensors[tensor].routes.get(ends)
+        if route is None:
+            yield f"tensor {name!r} has no route from {origin} to {target}"
+            continue
         found = [(r.link, r.end_ns - r.start_ns, r.energy_pj, r.bytes) for r in rows]
         expected = [(problem.links[h.link], h.latency_ns, h.energy_pj, h.bytes) for h in route]
-        if found != expected or not route:
+        if found != expected:
             yield f"tensor {name!r} does not travel from {origin} to {target} over its route"
         legs.append(list(route))
     for name, origin, target in given:
@@ -134,7 +137,7 @@ def _timing(problem: Problem, plan: Plan, legs: Sequence[Sequence[Hop]]) -> Iter
         for tensor in task.inputs:
             yield from arrive(tensor, row.device)
         arrivals = [ready.get((tensor, row.device), 0) for tensor in task.inputs]
-        cause = max((free[row.device], *arrivals))
+        cause = max(free[row.device], *arrivals, 0)
         if row.start_ns != cause:
             yield f"layer {row.layer!r} starts at {row.start_ns}, not {cause} ns"
         free[row.device] = row.end_ns
@@ -147,7 +150,8 @@ def _figures(
     problem: Problem, plan: Plan, choices: Sequence[Choice], hops: Sequence[Hop]
 ) -> Iterator[str]:
     """Recompute latency, energy, powers and memory."""
-    ends = [row.end_ns for row in (*plan.assignments, *plan.transfers)]
+    rows: tuple[Assignment | Transfer, ...] = (*plan.assignments, *plan.transfers)
+    ends = [row.end_ns for row in rows]
     dynamic_pj = sum(c.energy_pj for c in choices) + sum(h.energy_pj for h in hops)
     latency_ns, period_ns = max(ends, default=0), plan.metrics.period_ns
     limits = problem.limits
@@ -170,7 +174,7 @@ def _figures(
         "period_ns": shortest_ns,
         "energy_pj": idle_pj + dynamic_pj,
         "idle_energy_pj": idle_pj,
-        "peak_power_mw": problem.idle_mw + _peak_mw((*plan.assignments, *plan.transfers)),
+        "peak_power_mw": problem.idle_mw + _peak_mw(rows),
         "memory_bytes": memory,
     }
     for name, value in exact.items():

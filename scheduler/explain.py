@@ -50,7 +50,8 @@ def _alternative(
 ) -> Alternative:
     replay = prefix.copy()
     rest = [choice, *choices[index + 1 :]]
-    objective, blocked = float("inf"), "no route"
+    objective: float | None = None
+    blocked = "no route"
     try:
         for offset, later in enumerate(rest):
             replay.dispatch(index + offset, later)

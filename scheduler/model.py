@@ -25,6 +25,8 @@ LARGEST = 2**62
 """No figure may reach this; it also stands for "not there" and "no limit"."""
 COST_RANGE = 2**50
 """SCALENet costs are rounded to integers so that the dearest plan costs at most this."""
+FULL = 2**20
+"""Value under the aim ``limits`` of a plan that just keeps a limit; see `used_up`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ def _energy_limit_pj(problem: Problem) -> int | None:
 
 def _value_criteria(problem: Problem, aim: str) -> list[_Criterion]:
     limits = problem.limits
+    if aim == "limits":
+        return []
     if aim == "period":
         above_idle_mw = (limits.average_power_mw or 0) - problem.idle_mw
         return [_Criterion({"time": 1}, None, 1), _Criterion({"energy": 1}, None, above_idle_mw)]
@@ -193,13 +197,17 @@ def _criteria(problem: Problem, aim: str, bounds: _Bounds) -> list[_Criterion]:
         reachable.append(({"energy": 1}, energy_limit_pj, bounds.energy_pj))
     for domain, room in enumerate(weight_limits(problem)):
         reachable.append(({f"weights {domain}": 1}, max(room, 0), bounds.weight_bytes[domain]))
+    binding = [(form, limit) for form, limit, most in reachable if limit is not None and most > limit]
+    if aim == "limits":
+        return [_overrun(form, limit) for form, limit in binding]
     known = [row.form for row in rows]
-    rows += [
-        _Criterion(form, limit)
-        for form, limit, most in reachable
-        if limit is not None and most > limit and form not in known
-    ]
-    return rows
+    return rows + [_Criterion(form, limit) for form, limit in binding if form not in known]
+
+
+def _overrun(form: dict[str, int], limit: int) -> _Criterion:
+    """Return a criterion that is `FULL` (rounded up a little) where a limit is just kept."""
+    factor = FULL // limit if limit else 2 * FULL
+    return _Criterion({name: factor or 1 for name in form}, None, max(1, limit // FULL))
 
 
 class _Converter:
@@ -276,7 +284,8 @@ def build_model(problem: Problem, *, aim: str = "objective", concurrent: bool = 
     aim
         What to minimise: the problem's ``objective``; the ``period``, that is the larger of the
         latency and the time over which the average-power limit is kept (the deadline is left out);
-        or ``memory``, the largest sum of weights in one domain.
+        ``memory``, the largest sum of weights in one domain; or ``limits``, the largest part of a
+        limit that is used, in units of 1 / `FULL`.
     concurrent
         Keep the peak-power limit between concurrent items. Without it only single items above the
         limit are ruled out, and values are lower bounds.

@@ -22,9 +22,9 @@ from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, merge
 
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds."""
-EFFORT = 50_000_000
+EFFORT = 40_000_000
 """Table cells that may be made in all modules that are not easy."""
-LABELS = 700_000
+LABELS = 500_000
 """Candidates that may be compared in a composition."""
 RESERVE = 0.4
 """Part of the effort that is kept for the second of two attempts at a module."""
@@ -120,7 +120,7 @@ class Optimizer:
         singles = range(self.priced_row)
         rows = [[*singles, row] for row in range(self.priced_row, count)] or [[*singles]]
         table = self._search(index, self._guide(index, rows[0]), 0)
-        for some in rows[1:]:
+        for some in rows[1:3]:
             if table.complete:
                 break
             table = merge(table, self._search(index, self._guide(index, some), 0))

@@ -19,7 +19,7 @@ from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShap
 
 from .cases import conv_shapes
 
-ULTRA96 = config("ultra96")
+ULTRA96 = replace(CONFIGS["ultra96"], requantizers=8)
 CONV = ConvShape(
     in_channels=64, out_channels=64, height=56, width=56, kernel=(3, 3), pads=(1, 1, 1, 1)
 )

@@ -165,8 +165,8 @@ def show_plan(plan: Plan) -> None:
         out.print(f"  {name:>16} │{line}│")
     rows = []
     for row in plan.assignments:
-        others = sorted((a for a in row.alternatives), key=lambda a: (bool(a.blocked), a.objective))
-        best = others[0] if others else None
+        others = [a for a in row.alternatives if a.objective is not None]
+        best = min(others, key=lambda a: (bool(a.blocked), a.objective), default=None)
         why = "no other device computes it"
         if best is not None:
             why = f"{best.device}: {best.objective:.6g} {certificate.unit}"
