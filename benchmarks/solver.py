@@ -63,9 +63,7 @@ class Builder:
             )
         output = self._tensor(len(self.tasks), self.rng.randrange(20_000, 800_000))
         name = f"layer{len(self.tasks)}"
-        self.tasks.append(
-            Task(name=name, inputs=inputs, outputs=(output,), choices=tuple(choices))
-        )
+        self.tasks.append(Task(name=name, inputs=inputs, outputs=(output,), choices=tuple(choices)))
         return output
 
     def chain(self, tensor: int, length: int) -> int:

@@ -101,10 +101,10 @@ class Emitter:
     def commands(self, dram_bytes: int) -> list[list[Command]]:
         """Return the segments' commands with their waits."""
         tracker = Tracker(self.geometry, -(-dram_bytes // self.geometry.lanes))
-        return [
-            [tracker.add(command) for command in hoisted(segment, self.geometry)]
-            for segment in self._segments[:-1]
-        ]
+        first, *others = self._segments[:-1]
+        # The first segment's input waits for nothing, so its LOADs stay in the order of use.
+        ordered = [first, *(hoisted(segment, self.geometry) for segment in others)]
+        return [[tracker.add(command) for command in segment] for segment in ordered]
 
     def layer(self) -> int:
         """Return a number for a new layer, the first part of its keys."""

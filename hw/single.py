@@ -82,7 +82,8 @@ class LayerJob:
         if isinstance(self.shape, FullyConnectedShape):
             return np.ascontiguousarray(codes[0, :, 0].T)
         if isinstance(self.shape, ElementwiseShape):
-            return codes[0].transpose(1, 2, 0).reshape(-1)[: self.shape.elements].copy()
+            flat: Array = codes[0].transpose(1, 2, 0).reshape(-1)
+            return flat[: self.shape.elements].copy()
         return codes
 
     def run(self, device: Device, *arrays: Array) -> Array:

@@ -26,7 +26,7 @@ LARGEST = 2**62
 COST_RANGE = 2**50
 """SCALENet costs are rounded to integers so that the dearest plan costs at most this."""
 FULL = 2**20
-"""Value under the aim ``limits`` of a plan that just keeps a limit; see `used_up`."""
+"""Value of a plan under the aim ``limits`` if it just keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class Model:
         Kept choices per task.
     routes
         Per tensor: (origin, target) -> legs.
+    names
+        The additive quantities: ``energy``, ``cost``, ``weights m`` for memory domain m.
     forms
         int64 array of shape (criteria, 1 + quantities): criterion = form @ (time, *amounts).
     limits
@@ -82,6 +84,7 @@ class Model:
     aim: str
     options: tuple[tuple[Option, ...], ...]
     routes: tuple[dict[tuple[int, int], Route], ...]
+    names: tuple[str, ...]
     forms: Ints
     limits: tuple[int, ...]
     scales: tuple[int, ...]
@@ -197,17 +200,23 @@ def _criteria(problem: Problem, aim: str, bounds: _Bounds) -> list[_Criterion]:
         reachable.append(({"energy": 1}, energy_limit_pj, bounds.energy_pj))
     for domain, room in enumerate(weight_limits(problem)):
         reachable.append(({f"weights {domain}": 1}, max(room, 0), bounds.weight_bytes[domain]))
-    binding = [(form, limit) for form, limit, most in reachable if limit is not None and most > limit]
+    binding = [
+        (_Criterion(form, limit), most)
+        for form, limit, most in reachable
+        if limit is not None and most > limit
+    ]
     if aim == "limits":
-        return [_overrun(form, limit) for form, limit in binding]
+        return [_overrun(row, most) for row, most in binding] or [_Criterion({}, None, 1)]
     known = [row.form for row in rows]
-    return rows + [_Criterion(form, limit) for form, limit in binding if form not in known]
+    return rows + [row for row, _ in binding if row.form not in known]
 
 
-def _overrun(form: dict[str, int], limit: int) -> _Criterion:
-    """Return a criterion that is `FULL` (rounded up a little) where a limit is just kept."""
-    factor = FULL // limit if limit else 2 * FULL
-    return _Criterion({name: factor or 1 for name in form}, None, max(1, limit // FULL))
+def _overrun(row: _Criterion, most: int) -> _Criterion:
+    """Return a criterion that is at most `FULL` if a limit is kept; nearly so if it is just kept."""
+    limit = row.limit or 0
+    shift = max(0, min(FULL.bit_length(), 61 - most.bit_length()))
+    scale = -(-(limit << shift) // FULL)
+    return _Criterion({name: 1 << shift for name in row.form}, None, max(1, scale))
 
 
 class _Converter:
@@ -306,6 +315,7 @@ def build_model(problem: Problem, *, aim: str = "objective", concurrent: bool = 
         aim=aim,
         options=tuple(convert.options(task.choices, guarded) for task in problem.tasks),
         routes=tuple(convert.routes(tensor.routes) for tensor in problem.tensors),
+        names=tuple(names),
         forms=np.array([[row.form.get(n, 0) for n in ("time", *names)] for row in rows], np.int64),
         limits=tuple(LARGEST if r.limit is None else min(r.limit, LARGEST) for r in rows),
         scales=tuple(row.scale for row in rows),

@@ -40,18 +40,6 @@ class Incumbent:
     picks: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Best plan found and a bound: no plan has a value below ``lower_bound``.
-
-    ``lower_bound`` equals the value if the plan is proved best; without a plan it is infinite if
-    there is provably none.
-    """
-
-    incumbent: Incumbent
-    lower_bound: float
-
-
 class Optimizer:
     """Search for the best plan of a model; ``best`` is the best one so far at any time."""
 
@@ -72,8 +60,8 @@ class Optimizer:
         self.effort = EFFORT
         self._crossings: dict[int, Floats] = {}
 
-    def run(self) -> Outcome:
-        """Search, then return the outcome."""
+    def run(self) -> float:
+        """Search; return a lower bound of every plan's value, infinite if there provably is none."""
         for index in range(len(self.programs)):
             if index not in self.hard:
                 self.tables[index] = self._easy(self.programs[index])
@@ -89,7 +77,7 @@ class Optimizer:
             self._tune()
         dropped = min(self._compose(0 if self.late() else LABELS), *(t.dropped for t in self.tables.values()))
         proved = max(self.lower_bound, dropped)
-        return Outcome(self.best, min(proved, self.best.value if self.best.picks else math.inf))
+        return proved if self.best.value == LARGEST else min(proved, self.best.value)
 
     def _open(self) -> list[int]:
         """Return the modules without a complete table, smaller ones first."""

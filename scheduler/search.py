@@ -28,6 +28,7 @@ BRANCHES = 4
 NARROWEST = 48
 WIDEST = 40_000
 """Width of a table at least and at most."""
+UNDECIDED, MIXED = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +101,30 @@ class ModuleTable:
 
 
 def merge(first: ModuleTable, second: ModuleTable) -> ModuleTable:
-    """Return all ways of two tables of one module."""
+    """Return the Pareto-optimal ways among two tables of one module."""
     entry = np.concatenate([first.entry, second.entry])
-    order = np.argsort(entry, kind="stable")
-    return ModuleTable(
-        entry[order],
-        np.concatenate([first.exit, second.exit])[order],
-        np.concatenate([first.criteria, second.criteria], axis=1)[:, order],
-        np.concatenate([first.picks, second.picks], axis=1)[:, order],
-        max(first.dropped, second.dropped),
-    )
+    exits = np.concatenate([first.exit, second.exit])
+    criteria = np.concatenate([first.criteria, second.criteria], axis=1)
+    picks = np.concatenate([first.picks, second.picks], axis=1)
+    doors = entry * (exits.max(initial=0) + 1) + exits
+    front = undominated(criteria, doors, criteria.sum(axis=0, dtype=float))
+    front = front[np.argsort(entry[front], kind="stable")]
+    dropped = max(first.dropped, second.dropped)
+    return ModuleTable(entry[front], exits[front], criteria[:, front], picks[:, front], dropped)
 
 
 @dataclass(slots=True)
 class _Table:
-    """Columns of a step: rows by `Layout`, busy intervals (items, 3, n), origin and least value."""
+    """Columns of a step: rows by `Layout`, busy intervals (items, 3, n), origin and least value.
+
+    ``loyal`` is the device on which all tasks run that can, `MIXED` if there is none.
+    """
 
     rows: Ints
     busy: Ints
     parents: Ints
     picks: Ints
+    loyal: Ints
     values: Floats
 
 
@@ -159,7 +164,7 @@ class ModuleSearch:
             self._make(rows, slot, devices, np.zeros(len(devices), np.int64))
         empty = np.zeros(len(devices), np.int64)
         busy = np.zeros((0, 3, len(devices)), np.int64)
-        return _Table(rows, busy, empty, empty, np.zeros(len(devices)))
+        return _Table(rows, busy, empty, empty, empty + UNDECIDED, np.zeros(len(devices)))
 
     def _make(self, rows: Ints, slot: Slot, devices: Ints, ready_ns: Ints) -> None:
         """Put a new tensor into a slot."""
@@ -190,7 +195,9 @@ class ModuleSearch:
                 keep = self.guide.useful(bounds, table.rows[Layout.ENTRY])
                 if len(keep):
                     values = self.guide.values(bounds[:, keep])
-                    parts.append(self._child(step, option, (rows, busy, keep, ready_ns), values))
+                    child = self._child(step, option, (rows, busy, keep, ready_ns), values)
+                    child.loyal = _loyalty(table.loyal[child.parents], step, device)
+                    parts.append(child)
         return _concatenate(parts, table)
 
     def _common_bounds(self, rows: Ints, position: int, step: Step) -> tuple[Floats, Floats]:
@@ -253,7 +260,7 @@ class ModuleSearch:
             busy = np.concatenate([busy, np.array([[start_ns, end_ns, power]])])
             cool = np.flatnonzero(~self._too_hot(busy, len(busy) - 1))
             rows, busy, keep, values = rows[:, cool], busy[:, :, cool], keep[cool], values[cool]
-        return _Table(rows, busy, keep, np.full(len(keep), option.index), values)
+        return _Table(rows, busy, keep, np.full(len(keep), option.index), keep, values)
 
     def _too_hot(self, busy: Ints, first: int) -> npt.NDArray[np.bool_]:
         """Whether an interval from index ``first`` on takes part in too high a power."""
@@ -286,9 +293,14 @@ class ModuleSearch:
         return _take(table, undominated(compared, groups, table.values))
 
     def _narrow(self, table: _Table, width: int) -> _Table:
+        """Keep the columns of least value, and the best loyal one per entry and device."""
         order = np.argsort(table.values, kind="stable")
-        self.dropped = min(self.dropped, float(table.values[order[width]]))
-        return _take(table, np.sort(order[:width]))
+        pairs = table.rows[Layout.ENTRY] * self.layout.devices + table.loyal
+        loyal = order[table.loyal[order] >= 0]
+        protected = loyal[np.unique(pairs[loyal], return_index=True)[1]]
+        rest = np.setdiff1d(order[width:], protected)
+        self.dropped = min(self.dropped, float(table.values[rest].min(initial=np.inf)))
+        return _take(table, np.union1d(order[:width], protected))
 
     def _close(self, table: _Table) -> ModuleTable:
         """Send outputs home, reduce columns to criteria, and trace their choices back."""
@@ -329,6 +341,13 @@ class ModuleSearch:
         return picks
 
 
+def _loyalty(loyal: Ints, step: Step, device: int) -> Ints:
+    """Return where columns stand after a task has run on a device."""
+    able = np.isin(loyal, [other for other, _ in step.options])
+    moved = np.where(able & (loyal != device), MIXED, loyal)
+    return np.where(loyal == UNDECIDED, device, moved)
+
+
 def _can_exceed(model: Model, program: Program) -> bool:
     """Whether concurrent items of a module may break the peak-power limit."""
     module = program.module
@@ -350,6 +369,7 @@ def _take(table: _Table, columns: Ints) -> _Table:
         table.busy[:, :, columns],
         table.parents[columns],
         table.picks[columns],
+        table.loyal[columns],
         table.values[columns],
     )
 
@@ -368,5 +388,6 @@ def _concatenate(parts: list[_Table], parent: _Table) -> _Table:
         np.concatenate(busy, axis=2),
         np.concatenate([part.parents for part in parts]),
         np.concatenate([part.picks for part in parts]),
+        np.concatenate([part.loyal for part in parts]),
         np.concatenate([part.values for part in parts]),
     )

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from heterolith.errors import HeterolithError, InfeasibleError
-from heterolith.scheduler.model import Model, Option, build_model
+from heterolith.scheduler.model import FULL, Model, Option, build_model
 from heterolith.scheduler.objective import broken_limits, value
-from heterolith.scheduler.optimize import Incumbent, Optimizer, Outcome
+from heterolith.scheduler.optimize import Incumbent, Optimizer
 from heterolith.scheduler.problem import Problem
 from heterolith.scheduler.timeline import Timeline, UnreachableError, evaluate
 
 EXACT = "cut-vertex Pareto dynamic program"
 BEAM = "beam over the cut-vertex Pareto dynamic program"
+
+Clock = Callable[[], bool]
+"""Whether time is up."""
 
 
 class SolverDefectError(HeterolithError):
@@ -56,6 +59,22 @@ class Solution:
         return (self.objective - self.lower_bound) / self.objective if self.objective else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minimum:
+    """The least value found for an aim: the plan, its value and a bound in the model's integers."""
+
+    model: Model
+    selection: tuple[int, ...]
+    value: int
+    lower_bound: float
+    interrupted: bool
+
+    @property
+    def proved(self) -> bool:
+        """Whether no plan has a lower value."""
+        return self.lower_bound >= self.value
+
+
 def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
     """Return the best placement within the limits, or None if there provably is none.
 
@@ -76,33 +95,20 @@ def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
     found = minimise(problem, late=lambda: perf_counter() - start_s > time_limit_s)
     if found is None:
         return None
-    timeline = evaluate(problem, found.selection)
-    objective = value(problem, timeline)
-    proved = found.lower_bound >= found.value
-    bound = objective if proved else min(objective, _in_units(found.model, found.lower_bound))
-    kind = EXACT if proved else BEAM
+    objective = value(problem, evaluate(problem, found.selection))
+    bound = objective if found.proved else min(objective, _in_units(found.model, found.lower_bound))
+    method = EXACT if found.proved else BEAM
     return Solution(
         selection=found.selection,
         objective=objective,
         lower_bound=bound,
-        method=f"interrupted {kind}" if found.interrupted else kind,
+        method=f"interrupted {method}" if found.interrupted else method,
         runtime_s=perf_counter() - start_s,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Minimum:
-    """The least value found for an aim: the plan, its value and a bound in the model's integers."""
-
-    model: Model
-    selection: tuple[int, ...]
-    value: int
-    lower_bound: float
-    interrupted: bool
-
-
 def minimise(
-    problem: Problem, *, aim: str = "objective", late: Callable[[], bool] = lambda: False
+    problem: Problem, *, aim: str = "objective", late: Clock = lambda: False
 ) -> Minimum | None:
     """Return the plan of least value for an aim of `build_model`, or None if there is none.
 
@@ -114,51 +120,83 @@ def minimise(
     InputError, InfeasibleError
         As `solve`.
     """
-    bound = -math.inf
-    for concurrent in (False, True):
-        model = build_model(problem, aim=aim, concurrent=concurrent)
-        if not all(model.options):
-            return None
-        seed = _seed(model)
-        outcome, interrupted = _search(model, seed, late)
-        best = outcome.incumbent
-        bound = max(bound, outcome.lower_bound)
-        if not best.picks and problem.tasks:
-            return _nothing(problem, bound)
-        timeline = evaluate(problem, best.picks)
-        if interrupted and broken_limits(problem, timeline):
-            best, timeline = seed, evaluate(problem, seed.picks)
-        if not broken_limits(problem, timeline):
-            _verify(model, timeline, best.value)
-            return Minimum(
-                model=model,
-                selection=best.picks,
-                value=best.value,
-                lower_bound=min(bound, best.value),
-                interrupted=interrupted,
-            )
-    broken = ", ".join(broken_limits(problem, timeline))
-    raise SolverDefectError(f"the solver's plan breaks {broken}; please report it")
-
-
-def _search(
-    model: Model, seed: Incumbent, late: Callable[[], bool]
-) -> tuple[Outcome, bool]:
-    """Search; on an interrupt return the best so far if there is one."""
-    optimizer = Optimizer(model, seed, late)
-    try:
-        return optimizer.run(), False
-    except KeyboardInterrupt:
+    found = _attempt(problem, aim, late, concurrent=False)
+    if found is None or not broken_limits(problem, evaluate(problem, found.selection)):
+        return found
+    if found.interrupted:
+        seed = _seed(found.model)
         if not seed.picks:
+            raise KeyboardInterrupt
+        return _minimum(found.model, seed, found.lower_bound, interrupted=True)
+    watched = _attempt(problem, aim, late, concurrent=True)
+    if watched is None:
+        return None
+    broken = broken_limits(problem, evaluate(problem, watched.selection))
+    if broken:
+        raise SolverDefectError(f"the solver's plan breaks {', '.join(broken)}; please report it")
+    bound = max(found.lower_bound, watched.lower_bound)
+    best = Incumbent(watched.value, watched.selection)
+    return _minimum(watched.model, best, bound, interrupted=watched.interrupted)
+
+
+def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Minimum | None:
+    """Minimise with or without watching the power of concurrent items."""
+    model = build_model(problem, aim=aim, concurrent=concurrent)
+    if not all(model.options):
+        return None
+    found = _search(model, _seed(model), late)
+    if found is None or found.selection or not problem.tasks:
+        return found
+    if aim == "objective":
+        # Nothing found, nothing ruled out: look for the plan that comes nearest to the limits.
+        nearest = _attempt(problem, "limits", late, concurrent=concurrent)
+        if nearest is None or nearest.lower_bound > FULL:
+            return None
+        if not broken_limits(problem, evaluate(problem, nearest.selection)):
+            return _search(model, _incumbent(model, nearest.selection), late)
+    raise InfeasibleError(
+        f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; "
+        "relax a limit"
+    )
+
+
+def _search(model: Model, seed: Incumbent, late: Clock) -> Minimum | None:
+    """Search; an interrupt leaves the best so far if there is one."""
+    optimizer = Optimizer(model, seed, late)
+    interrupted = False
+    try:
+        bound = optimizer.run()
+    except KeyboardInterrupt:
+        if not optimizer.best.picks:
             raise
-        return Outcome(optimizer.best, optimizer.lower_bound), True
+        bound, interrupted = optimizer.lower_bound, True
+    if math.isinf(bound) and bound > 0:
+        return None
+    return _minimum(model, optimizer.best, bound, interrupted=interrupted)
 
 
-def _nothing(problem: Problem, bound: float) -> None:
-    if bound < math.inf:
-        raise InfeasibleError(
-            f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; "
-            "relax a limit or allow more time"
+def _minimum(model: Model, best: Incumbent, bound: float, *, interrupted: bool) -> Minimum:
+    """Return a plan with its bound, after recomputing its value."""
+    if best.picks:
+        _verify(model, best)
+    return Minimum(
+        model=model,
+        selection=best.picks,
+        value=best.value,
+        lower_bound=min(bound, best.value),
+        interrupted=interrupted,
+    )
+
+
+def _verify(model: Model, best: Incumbent) -> None:
+    timeline = evaluate(model.problem, best.picks)
+    expected = _value(model, timeline)
+    slack = 0
+    if "cost" in model.names:
+        slack = 2 * (len(timeline.start_ns) + len(timeline.crossings)) + 2
+    if abs(expected - best.value) > slack:
+        raise SolverDefectError(
+            f"the solver's value {best.value} is {expected} by its plan's timeline; please report it"
         )
 
 
@@ -172,12 +210,14 @@ def _seed(model: Model) -> Incumbent:
                 for options in model.options
             )
             try:
-                timeline = evaluate(model.problem, picks)
+                found = _incumbent(model, picks)
             except UnreachableError:
                 continue
-            value_here = _model_value(model, timeline)
-            if value_here < best.value and not broken_limits(model.problem, timeline):
-                best = Incumbent(value_here, picks)
+            broken = set(broken_limits(model.problem, evaluate(model.problem, picks)))
+            if model.aim == "limits":
+                broken &= {"peak_power_mw"}
+            if found.value < best.value and not broken:
+                best = found
     return best
 
 
@@ -189,40 +229,35 @@ def _by_amounts(option: Option) -> tuple[int, ...]:
     return (*option.amounts, option.latency_ns)
 
 
-def _model_value(model: Model, timeline: Timeline) -> int:
+def _incumbent(model: Model, picks: tuple[int, ...]) -> Incumbent:
+    return Incumbent(_value(model, evaluate(model.problem, picks)), picks)
+
+
+def _value(model: Model, timeline: Timeline) -> int:
     """Return the value of a plan in the model's integers; of a fixed-point cost an upper bound."""
-    problem = model.problem
-    if model.aim == "period":
-        return max(timeline.latency_ns, -(-timeline.energy_pj // model.scales[1]))
-    if model.aim == "memory":
-        return max(timeline.weight_bytes)
-    if problem.objective == "latency":
-        return timeline.latency_ns
-    if problem.objective == "scalenet":
-        items = len(problem.tasks) + len(timeline.crossings)
-        return math.ceil(timeline.cost / model.cost_step) + items
-    if problem.limits.deadline_ns is None:
-        return problem.idle_mw * timeline.latency_ns + timeline.energy_pj
-    return timeline.energy_pj
-
-
-def _verify(model: Model, timeline: Timeline, value_found: int) -> None:
-    expected = _model_value(model, timeline)
-    rounded = model.aim == "objective" and model.problem.objective == "scalenet"
-    slack = 2 * (len(timeline.start_ns) + len(timeline.crossings)) + 1 if rounded else 0
-    if abs(expected - value_found) > slack:
-        raise SolverDefectError(
-            f"the solver's value {value_found} is {expected} by its plan's timeline; "
-            "please report it"
-        )
+    figures = [timeline.latency_ns]
+    for name in model.names:
+        if name == "energy":
+            figures.append(timeline.energy_pj)
+        elif name == "cost":
+            items = len(timeline.start_ns) + len(timeline.crossings)
+            figures.append(math.ceil(timeline.cost / model.cost_step) + items)
+        else:
+            figures.append(timeline.weight_bytes[int(name.split()[1])])
+    values = []
+    for form, scale in zip(model.forms.tolist(), model.scales, strict=True):
+        if scale:
+            criterion = sum(a * b for a, b in zip(form, figures, strict=True))
+            values.append(-(-criterion // scale))
+    return max(values, default=0)
 
 
 def _in_units(model: Model, bound: float) -> int | float:
     """Turn a lower bound of the model's value into the objective's unit."""
     problem = model.problem
     if problem.objective == "scalenet":
-        return bound * model.cost_step * (1 - 1e-9)
-    whole = math.floor(bound - abs(bound) * 1e-9)
+        return max(0.0, bound * model.cost_step * (1 - 1e-9))
+    whole = max(0, math.floor(bound - abs(bound) * 1e-9))
     if problem.objective == "latency" or problem.limits.deadline_ns is None:
         return whole
     energy_pj = problem.idle_mw * problem.limits.deadline_ns + whole

@@ -229,7 +229,10 @@ Error compute(const Command& c, Buffers& buffers, Result& result) {
       pixel_group(p, buffers, group, first);
     }
   }
-  result.array_steps += static_cast<std::uint64_t>(p.groups * p.pixel_groups * p.steps);
+  // With a window, slots follow rows of their own: a pass is a column of a band of rows.
+  const std::int64_t bands = (p.rows + kPixels - 1) / kPixels;
+  const std::int64_t passes = p.window > 1 ? bands * p.cols : p.pixel_groups;
+  result.array_steps += static_cast<std::uint64_t>(p.groups * passes * p.steps);
   return kErrorNone;
 }
 

@@ -59,7 +59,6 @@ module sequencer #(
   logic [15:0] sub_block_q;
   address_t weight_q, weight_group_q;
   logic [PaceWidth-1:0] pace_q;
-  logic [1:0] partial_q;  // cycles until an accumulator word just ended may be read
 
   logic windowed, fire, go, hold, x_last, y_last, b_last, k_last, group_end;
   logic [15:0] columns, new_columns, old_columns, last_sub_block;
@@ -78,8 +77,7 @@ module sequencer #(
   assign k_last = !addend_q && x_last && y_last && b_last;
   assign fire = !addend_q && (!windowed || x_last);
 
-  assign hold = (k_last && pace_q != '0) || (fresh_q && !drain_ready_i) ||
-                (fresh_q && group_i.first && c.accumulate[0] && partial_q != '0);
+  assign hold = (k_last && pace_q != '0) || (fresh_q && !drain_ready_i);
   assign go = group_valid_i && !hold;
   assign group_end = go && (addend_q ? sub_block_q == last_sub_block : k_last && !c.residual[0]);
 
@@ -100,7 +98,6 @@ module sequencer #(
       fresh_q <= 1'b1;
       addend_q <= 1'b0;
       pace_q <= '0;
-      partial_q <= '0;
       kx_q <= '0;
       ky_q <= '0;
       kb_q <= '0;
@@ -111,7 +108,6 @@ module sequencer #(
       fresh_q <= 1'b1;
       addend_q <= 1'b0;
       pace_q <= '0;
-      partial_q <= '0;
       kx_q <= '0;
       ky_q <= '0;
       kb_q <= '0;
@@ -120,14 +116,14 @@ module sequencer #(
       block_q <= '0;
     end else begin
       if (pace_q != '0) pace_q <= pace_q - 1'b1;
-      if (partial_q != '0) partial_q <= partial_q - 1'b1;
       if (go) begin
         fresh_q <= group_end;
         if (k_last) begin
           addend_q <= c.residual[0];
-          if (c.partial[0]) partial_q <= 2'd2;
-          else if (c.per_channel[0]) pace_q <= PaceWidth'(Pixels * WordCycles - 1);
-          else pace_q <= PaceWidth'(SubBlocks * Pixels * WordCycles - 1);
+          if (!c.partial[0]) begin
+            pace_q <= c.per_channel[0] ? PaceWidth'(Pixels * WordCycles - 1)
+                                       : PaceWidth'(SubBlocks * Pixels * WordCycles - 1);
+          end
         end
         if (group_end) addend_q <= 1'b0;
         if (!addend_q) begin

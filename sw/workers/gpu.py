@@ -51,6 +51,17 @@ class _Loaded:
     session: Session
 
 
+def _check_results(loaded: _Loaded, results: Sequence[Array]) -> None:
+    """Check result shapes: old runtimes count the windows of a rounded-up pool otherwise."""
+    for name, value in zip(loaded.layer.outputs, results, strict=True):
+        expected = loaded.network.tensors[name]
+        if value.shape != expected.shape:
+            raise InputError(
+                f"ONNX Runtime gives {name!r} the shape {value.shape}, the network "
+                f"{expected.shape}; install a newer onnxruntime"
+            )
+
+
 class GpuWorker:
     """A `heterolith.sw.worker.Worker` on ONNX Runtime.
 
@@ -111,7 +122,7 @@ class GpuWorker:
         Raises
         ------
         InputError
-            If the layer was not loaded, or an activation has another shape or dtype.
+            If the layer was not loaded, or an activation or a result has another shape or dtype.
         """
         loaded = self._loaded.get(layer.name)
         if loaded is None or loaded.layer is not layer:
@@ -123,6 +134,7 @@ class GpuWorker:
             check_activations(loaded.network, layer, inputs)
             given = {name: inputs[name] for name in loaded.network.activations(layer)}
             results = loaded.session.run(None, given)
+            _check_results(loaded, results)
         with self._lock:
             self._counters["layers"] += 1
             self._counters["macs"] += layer.macs

@@ -1,6 +1,7 @@
 """The GPU worker finds a provider that computes, and says which."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import onnxruntime
 import pytest
 
 from heterolith.errors import InputError, MissingExtraError
-from heterolith.sw.network import Activation
+from heterolith.sw.network import Activation, TensorType
 from heterolith.sw.workers import gpu
 from heterolith.sw.workers.onnx_layer import layer_model
 
@@ -137,6 +138,19 @@ def test_the_model_of_a_layer_holds_what_is_fused(layer_network, activation, nod
     weights = onnx.numpy_helper.to_array(model.graph.initializer[0])
     np.testing.assert_array_equal(weights, constant)
     assert model.ir_version <= 9
+
+
+def test_a_result_of_another_shape_is_refused(layer_network):
+    """A runtime that disagrees on a shape is reported instead of passed on."""
+    network, inputs = layer_network("Relu", {}, [X])
+    types = {**network.tensors, "y0": TensorType((1, 3, 8, 9))}
+    network = replace(network, tensors=types)
+    worker = gpu.GpuWorker(1)
+    worker.load(network, network.layers[0])
+    with pytest.raises(
+        InputError, match=r"'y0' the shape \(1, 3, 8, 8\), the network \(1, 3, 8, 9\)"
+    ):
+        worker.run(network.layers[0], inputs)
 
 
 def test_a_session_error_is_one_line(layer_network):
