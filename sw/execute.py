@@ -15,6 +15,7 @@ from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.ops import check, compute
 from heterolith.sw.ops.tiling import TILED, Finish, Job
+from heterolith.sw.scores import score_layers, widen
 from heterolith.sw.workers.team import Team
 
 
@@ -95,6 +96,16 @@ def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -
     return (first, *results[1:])
 
 
+def apply_scored(
+    layer: Layer, arrays: Mapping[str, Array], team: Team, scores: frozenset[str]
+) -> tuple[Array, ...]:
+    """Compute a layer like `apply`, guarding scores (`heterolith.sw.scores`) if it makes some."""
+    if layer.name not in scores:
+        return apply(layer, arrays, team)
+    held = {name: arrays[name] for name in (*layer.inputs, layer.residual) if name}
+    return widen(lambda values: apply(layer, values, team), held)
+
+
 def execute(
     network: Network, inputs: Mapping[str, Array], *, keep: bool = False, threads: int = 1
 ) -> dict[str, Array]:
@@ -122,12 +133,13 @@ def execute(
     check_inputs(network, inputs)
     team = Team(threads)
     arrays: dict[str, Array] = {**network.constants, **inputs}
+    scores = score_layers(network)
     last_readers = {} if keep else _last_readers(network)
     try:
         with team.at_work():
             for layer in network.layers:
                 with naming(layer):
-                    results = apply(layer, arrays, team)
+                    results = apply_scored(layer, arrays, team, scores)
                 arrays.update(zip(layer.outputs, results, strict=True))
                 for name in last_readers.get(layer.name, ()):
                     del arrays[name]

@@ -14,9 +14,10 @@ from time import perf_counter_ns
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw.execute import apply, check_activations, naming
+from heterolith.sw.execute import apply_scored, check_activations, naming
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.ops import check
+from heterolith.sw.scores import score_layers
 from heterolith.sw.workers.team import Team, available_cores
 
 
@@ -27,6 +28,7 @@ class _Loaded:
     network: Network
     layer: Layer
     constants: Mapping[str, Array]
+    scores: frozenset[str]
 
 
 class CpuWorker:
@@ -75,7 +77,7 @@ class CpuWorker:
             )
             for name in names
         }
-        self._loaded[layer.name] = _Loaded(network, layer, constants)
+        self._loaded[layer.name] = _Loaded(network, layer, constants, score_layers(network))
 
     def run(self, layer: Layer, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Compute a loaded layer; see `heterolith.sw.worker.Worker.run`.
@@ -93,7 +95,8 @@ class CpuWorker:
         start_ns = perf_counter_ns()
         with naming(layer), self._team.at_work():
             check_activations(loaded.network, layer, inputs)
-            results = apply(layer, {**inputs, **loaded.constants}, self._team)
+            arrays = {**inputs, **loaded.constants}
+            results = apply_scored(layer, arrays, self._team, loaded.scores)
         with self._lock:
             self._counters["layers"] += 1
             self._counters["macs"] += layer.macs
