@@ -192,7 +192,9 @@ class VerilatedDevice:
         """Accesses outside the window and bursts against the rules, since construction."""
         return int(self._library.accel_violations(self._open()))
 
-    def start(self, memory: Array, command_offset: int, count: int, watchdog: int = 1 << 20) -> None:
+    def start(
+        self, memory: Array, command_offset: int, count: int, watchdog: int = 1 << 20
+    ) -> None:
         """Write the registers of a job in ``memory`` and start it.
 
         Raises

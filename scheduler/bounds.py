@@ -47,11 +47,27 @@ class Scores:
         """Return some of the scores."""
         return Scores(self.weights[rows], self.slopes[rows], self.offsets[rows])
 
-    def values(self, scores: Floats) -> Floats:
-        """Return the largest lower bound of the value, from scores of shape (scores, n)."""
+    def ranks(self, bounds: Floats) -> Floats:
+        """Return, from bounds of shape (scores, n), what a plan at least costs and uses up.
+
+        Row 0 is the least value, row 1 the largest part of a limit that is used.
+        """
         rows = self.slopes > 0
-        bounds = (scores[rows] - self.offsets[rows, None]) / self.slopes[rows, None]
-        return np.asarray(bounds.max(axis=0))
+        values = (bounds[rows] - self.offsets[rows, None]) / self.slopes[rows, None]
+        used = bounds[~rows] / np.maximum(self.offsets[~rows, None], 1.0)
+        return np.array([values.max(axis=0), used.max(axis=0, initial=0.0)])
+
+
+def by_promise(ranks: Floats) -> Ints:
+    """Return all columns, the most promising first: three by value, one by use of limits."""
+    by_value = np.argsort(ranks[0], kind="stable")
+    if not ranks[1].any():
+        return by_value
+    places = np.arange(len(by_value), dtype=float)
+    turns = np.empty((2, len(by_value)))
+    turns[0, by_value] = places / 3
+    turns[1, np.argsort(ranks[1], kind="stable")] = places
+    return np.argsort(turns.min(axis=0), kind="stable")
 
 
 def make_scores(model: Model, multipliers: Floats) -> Scores:

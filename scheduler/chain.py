@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heterolith.scheduler.bounds import Scores
+from heterolith.scheduler.bounds import Scores, by_promise
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
 from heterolith.scheduler.search import ModuleTable
@@ -83,7 +83,7 @@ class _Labels:
     criteria: Ints
     parents: Ints
     ways: Ints
-    values: Floats
+    ranks: Floats
 
 
 class Composer:
@@ -113,7 +113,7 @@ class Composer:
             np.zeros((count, 1), np.int64),
             nothing,
             nothing,
-            np.zeros(1),
+            np.zeros((2, 1)),
         )
         history = []
         for position in range(len(self.tables)):
@@ -137,27 +137,28 @@ class Composer:
                 through = np.arange(starts[device], starts[device + 1])
                 parts += self._pairs(paid, ahead, here, through)
         if not parts:
-            parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-        parents, taken, values = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-        if len(values) > allowed:
-            order = np.argsort(values, kind="stable")
-            self.dropped = min(self.dropped, float(values[order[allowed]]))
+            parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((2, 0)))]
+        parents, taken = (np.concatenate([part[row] for part in parts]) for row in (0, 1))
+        ranks = np.concatenate([part[2] for part in parts], axis=1)
+        compared = len(parents)
+        if compared > allowed:
+            order = by_promise(ranks)
+            self.dropped = min(self.dropped, float(ranks[0, order[allowed:]].min()))
             order = order[:allowed]
-            parents, taken, values = parents[order], taken[order], values[order]
+            parents, taken, ranks = parents[order], taken[order], ranks[:, order]
         criteria = labels.criteria[:, parents] + table.criteria[:, taken]
         exits = table.exit[taken]
-        keep = undominated(criteria, exits, values)
-        kept = _Labels(exits[keep], criteria[:, keep], parents[keep], taken[keep], values[keep])
-        return kept, len(values) + int(ways[labels.devices[rows]].sum()) // PAIRS
+        keep = undominated(criteria, exits, ranks[0])
+        kept = _Labels(exits[keep], criteria[:, keep], parents[keep], taken[keep], ranks[:, keep])
+        return kept, compared + int(ways[labels.devices[rows]].sum()) // PAIRS
 
     def _affordable(self, labels: _Labels, ways: Ints, allowed: int) -> Ints:
         """Return the labels to extend, the most promising ones if there are too many ways."""
         if ways.sum() <= allowed * PAIRS:
             return np.arange(len(ways))
-        order = np.argsort(labels.values, kind="stable")
+        order = by_promise(labels.ranks)
         count = max(1, int(np.searchsorted(np.cumsum(ways[order]), allowed * PAIRS)))
-        if count < len(order):
-            self.dropped = min(self.dropped, float(labels.values[order[count]]))
+        self.dropped = min(self.dropped, float(labels.ranks[0, order[count:]].min(initial=np.inf)))
         return np.sort(order[:count])
 
     def _pairs(
@@ -170,8 +171,7 @@ class Composer:
             some = here[first : first + block]
             bounds = paid[:, some, None] + ahead[:, None, ways]
             row, column = np.nonzero((bounds <= self.ceilings[:, None, None]).all(axis=0))
-            values = self.scores.values(bounds[:, row, column])
-            found.append((some[row], ways[column], values))
+            found.append((some[row], ways[column], self.scores.ranks(bounds[:, row, column])))
         return found
 
     def _best(self, history: list[_Labels]) -> Composition:

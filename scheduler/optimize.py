@@ -200,7 +200,7 @@ class Optimizer:
             self.priced_row = len(self.scores.slopes)
             self.scores = join(self.scores, priced)
         totals_now = self._bounds().totals
-        self.lower_bound = max(self.lower_bound, float(self.scores.values(totals_now[:, None])[0]))
+        self.lower_bound = max(self.lower_bound, float(self.scores.ranks(totals_now[:, None])[0, 0]))
 
     def _compose(self, effort: int = 0) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heterolith.scheduler.bounds import Scores, Tails
+from heterolith.scheduler.bounds import Scores, Tails, by_promise
 from heterolith.scheduler.labels import Layout, Program, Slot, Step
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model, Option
 from heterolith.scheduler.pareto import undominated
@@ -65,10 +65,10 @@ class Guide:
         below = bounds <= self.ceilings[:, entries]
         return np.flatnonzero(below.any(axis=0) if self.exit_rows else below.all(axis=0))
 
-    def values(self, bounds: Floats) -> Floats:
-        """Return the least values of plans through columns."""
+    def ranks(self, bounds: Floats) -> Floats:
+        """Return `Scores.ranks` of columns."""
         rows = bounds.min(axis=0, keepdims=True) if self.exit_rows else bounds
-        return self.scores.values(rows)
+        return self.scores.ranks(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def merge(first: ModuleTable, second: ModuleTable) -> ModuleTable:
 
 @dataclass(slots=True)
 class _Table:
-    """Columns of a step: rows by `Layout`, busy intervals (items, 3, n), origin and least value.
+    """Columns of a step: rows by `Layout`, busy intervals (items, 3, n), origin and `Scores.ranks`.
 
     ``loyal`` is the device on which all tasks run that can, `MIXED` if there is none.
     """
@@ -125,7 +125,7 @@ class _Table:
     parents: Ints
     picks: Ints
     loyal: Ints
-    values: Floats
+    ranks: Floats
 
 
 class ModuleSearch:
@@ -164,7 +164,7 @@ class ModuleSearch:
             self._make(rows, slot, devices, np.zeros(len(devices), np.int64))
         empty = np.zeros(len(devices), np.int64)
         busy = np.zeros((0, 3, len(devices)), np.int64)
-        return _Table(rows, busy, empty, empty, empty + UNDECIDED, np.zeros(len(devices)))
+        return _Table(rows, busy, empty, empty, empty + UNDECIDED, np.zeros((2, len(devices))))
 
     def _make(self, rows: Ints, slot: Slot, devices: Ints, ready_ns: Ints) -> None:
         """Put a new tensor into a slot."""
@@ -194,8 +194,8 @@ class ModuleSearch:
                 bounds = paid + price[:, None] + np.maximum(common[1], time + ends[:, None])
                 keep = self.guide.useful(bounds, table.rows[Layout.ENTRY])
                 if len(keep):
-                    values = self.guide.values(bounds[:, keep])
-                    child = self._child(step, option, (rows, busy, keep, ready_ns), values)
+                    ranks = self.guide.ranks(bounds[:, keep])
+                    child = self._child(step, option, (rows, busy, keep, ready_ns), ranks)
                     child.loyal = _loyalty(table.loyal[child.parents], step, device)
                     parts.append(child)
         return _concatenate(parts, table)
@@ -242,7 +242,7 @@ class ModuleSearch:
         return busy
 
     def _child(
-        self, step: Step, option: Option, state: tuple[Ints, Ints, Ints, Ints], values: Floats
+        self, step: Step, option: Option, state: tuple[Ints, Ints, Ints, Ints], ranks: Floats
     ) -> _Table:
         """Return the columns ``keep`` after the task has run as chosen."""
         rows, busy, keep, ready_ns = state
@@ -259,8 +259,8 @@ class ModuleSearch:
             power = np.full(len(keep), option.power_mw)
             busy = np.concatenate([busy, np.array([[start_ns, end_ns, power]])])
             cool = np.flatnonzero(~self._too_hot(busy, len(busy) - 1))
-            rows, busy, keep, values = rows[:, cool], busy[:, :, cool], keep[cool], values[cool]
-        return _Table(rows, busy, keep, np.full(len(keep), option.index), keep, values)
+            rows, busy, keep, ranks = rows[:, cool], busy[:, :, cool], keep[cool], ranks[:, cool]
+        return _Table(rows, busy, keep, np.full(len(keep), option.index), keep, ranks)
 
     def _too_hot(self, busy: Ints, first: int) -> npt.NDArray[np.bool_]:
         """Whether an interval from index ``first`` on takes part in too high a power."""
@@ -290,16 +290,16 @@ class ModuleSearch:
                 groups = np.unique(groups, return_inverse=True)[1].reshape(-1)
                 span = len(groups)
         compared = table.rows[list(step.compared)]
-        return _take(table, undominated(compared, groups, table.values))
+        return _take(table, undominated(compared, groups, table.ranks[0]))
 
     def _narrow(self, table: _Table, width: int) -> _Table:
-        """Keep the columns of least value, and the best loyal one per entry and device."""
-        order = np.argsort(table.values, kind="stable")
+        """Keep the most promising columns, and the best loyal one per entry and device."""
+        order = by_promise(table.ranks)
         pairs = table.rows[Layout.ENTRY] * self.layout.devices + table.loyal
         loyal = order[table.loyal[order] >= 0]
         protected = loyal[np.unique(pairs[loyal], return_index=True)[1]]
         rest = np.setdiff1d(order[width:], protected)
-        self.dropped = min(self.dropped, float(table.values[rest].min(initial=np.inf)))
+        self.dropped = min(self.dropped, float(table.ranks[0, rest].min(initial=np.inf)))
         return _take(table, np.union1d(order[:width], protected))
 
     def _close(self, table: _Table) -> ModuleTable:
@@ -327,7 +327,7 @@ class ModuleSearch:
             order = np.lexsort((scores, doors))
             front = order[np.flatnonzero(np.diff(doors[order], prepend=-1))]
         else:
-            front = undominated(criteria, doors, table.values[keep])
+            front = undominated(criteria, doors, table.ranks[0, keep])
         front = front[np.argsort(entry[front], kind="stable")]
         picks = self._picks(keep[front])
         return ModuleTable(entry[front], exits[front], criteria[:, front], picks, self.dropped)
@@ -370,7 +370,7 @@ def _take(table: _Table, columns: Ints) -> _Table:
         table.parents[columns],
         table.picks[columns],
         table.loyal[columns],
-        table.values[columns],
+        table.ranks[:, columns],
     )
 
 
@@ -389,5 +389,5 @@ def _concatenate(parts: list[_Table], parent: _Table) -> _Table:
         np.concatenate([part.parents for part in parts]),
         np.concatenate([part.picks for part in parts]),
         np.concatenate([part.loyal for part in parts]),
-        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.ranks for part in parts], axis=1),
     )

@@ -1,4 +1,4 @@
-"""The execution model once more, in the plainest form: an oracle for solver, timeline and checker."""
+"""The execution model once more, in its plainest form: an oracle for solver and checker."""
 
 from __future__ import annotations
 

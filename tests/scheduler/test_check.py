@@ -26,9 +26,7 @@ def planned(seed: int) -> tuple[Problem, Plan] | None:
         return None
     names_of = {task.name: "Conv" for task in problem.tasks}
     sources = {(t.name, device): "simulated" for t in problem.tasks for device in problem.devices}
-    plan = to_plan(
-        problem, solution, fingerprint="f", platform="p", ops=names_of, sources=sources
-    )
+    plan = to_plan(problem, solution, fingerprint="f", platform="p", ops=names_of, sources=sources)
     return problem, plan
 
 
@@ -59,8 +57,14 @@ def mutate(plan: Plan, rng: Random) -> Plan:
         return replace(plan, transfers=tuple(hops))
     if kind == "metrics":
         field = rng.choice(
-            ("latency_ns", "period_ns", "energy_pj", "idle_energy_pj", "average_power_mw",
-             "peak_power_mw")
+            (
+                "latency_ns",
+                "period_ns",
+                "energy_pj",
+                "idle_energy_pj",
+                "average_power_mw",
+                "peak_power_mw",
+            )
         )
         value = getattr(plan.metrics, field) + step
         return replace(plan, metrics=replace(plan.metrics, **{field: value}))
