@@ -111,5 +111,6 @@ def _deadline(axes: object, plan: Plan) -> None:
     deadline_ns = dict(plan.limits).get("deadline_ns")
     if deadline_ns is not None and deadline_ns <= 2 * plan.metrics.latency_ns:
         axes.axvline(  # type: ignore[attr-defined]
-            deadline_ns / 1e6, color="#aa3377", linestyle="--", linewidth=1
+            deadline_ns / 1e6, color="#aa3377", linestyle="--", linewidth=1, label="deadline"
         )
+        axes.legend(loc="upper right", frameon=False)  # type: ignore[attr-defined]

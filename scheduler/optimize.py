@@ -26,6 +26,8 @@ EFFORT = 40_000_000
 """Table cells that may be made in all modules that are not easy."""
 LABELS = 500_000
 """Candidates that may be compared in a composition."""
+NARROW_RUNS = 3
+"""Sets of multipliers for which a module that is not easy first gets a narrow table."""
 RESERVE = 0.4
 """Part of the effort that is kept for the second of two attempts at a module."""
 LARGEST_SHARE = 0.3
@@ -43,7 +45,9 @@ class Incumbent:
 class Optimizer:
     """Search for the best plan of a model; ``best`` is the best one so far at any time."""
 
-    def __init__(self, model: Model, best: Incumbent, late: Callable[[], bool]) -> None:
+    def __init__(
+        self, model: Model, best: Incumbent, late: Callable[[], bool], effort: float = 1.0
+    ) -> None:
         self.model, self.best, self.late = model, best, late
         self.home = model.problem.home
         self.devices = len(model.problem.devices)
@@ -57,7 +61,8 @@ class Optimizer:
         self.point: Floats | None = None
         self.priced_row = len(self.scores.slopes)
         self.lower_bound = -math.inf
-        self.effort = EFFORT
+        self.effort = int(EFFORT * effort)
+        self.labels = int(LABELS * effort)
         self._crossings: dict[int, Floats] = {}
 
     def run(self) -> float:
@@ -69,13 +74,13 @@ class Optimizer:
         for index in self.hard:
             self.tables[index] = self._narrow(index)
         if self._open():
-            self._compose(LABELS // 8)
+            self._compose(self.labels // 8)
             if len(self.programs) > 1:
                 self._sharpen()
-                self._compose(LABELS // 8)
+                self._compose(self.labels // 8)
             self._widen()
             self._tune()
-        dropped = min(self._compose(0 if self.late() else LABELS), *(t.dropped for t in self.tables.values()))
+        dropped = min(self._compose(0 if self.late() else self.labels), *(t.dropped for t in self.tables.values()))
         proved = max(self.lower_bound, dropped)
         return proved if self.best.value == LARGEST else min(proved, self.best.value)
 
@@ -108,7 +113,7 @@ class Optimizer:
         singles = range(self.priced_row)
         rows = [[*singles, row] for row in range(self.priced_row, count)] or [[*singles]]
         table = self._search(index, self._guide(index, rows[0]), 0)
-        for some in rows[1:3]:
+        for some in rows[1:NARROW_RUNS]:
             if table.complete:
                 break
             table = merge(table, self._search(index, self._guide(index, some), 0))

@@ -144,12 +144,15 @@ class ModuleSearch:
         table = self._initial()
         steps = self.program.steps
         for position, step in enumerate(steps):
-            column = self.layout.rows * BRANCHES * (len(steps) - position)
-            width = min(max((effort - self.cells) // column, NARROWEST), WIDEST)
+            bounds = 2 * len(self.guide.weights) * (len(step.survivors) + len(step.options))
+            column = self.layout.rows * BRANCHES + bounds
+            width = (effort - self.cells) // (column * (len(steps) - position))
+            self.cells += bounds * table.rows.shape[1]
             table = self._extend(table, position, step)
             self.cells += table.rows.size + table.busy.size
             if position < len(steps) - 1 and not self.watched:
                 table = self._prune(table, step)
+            width = min(max(width, NARROWEST), WIDEST)
             if table.rows.shape[1] > width:
                 table = self._narrow(table, width)
             self._history.append((table.parents, table.picks))

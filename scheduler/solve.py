@@ -24,6 +24,9 @@ from heterolith.scheduler.timeline import Timeline, UnreachableError, evaluate
 EXACT = "cut-vertex Pareto dynamic program"
 BEAM = "beam over the cut-vertex Pareto dynamic program"
 
+LITTLE = 0.25
+"""Part of the effort that goes into each further search after one that found nothing."""
+
 Clock = Callable[[], bool]
 """Whether time is up."""
 
@@ -108,7 +111,10 @@ def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
 
 
 def minimise(
-    problem: Problem, *, aim: str = "objective", late: Clock = lambda: False
+    problem: Problem, *, aim: str = "objective", late: LITTLE = 0.25
+"""Part of the effort that goes into each further search after one that found nothing."""
+
+Clock = lambda: False
 ) -> Minimum | None:
     """Return the plan of least value for an aim of `build_model`, or None if there is none.
 
@@ -144,7 +150,7 @@ def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Mi
     model = build_model(problem, aim=aim, concurrent=concurrent)
     if not all(model.options):
         return None
-    found = _search(model, _seed(model), late)
+    found = _search(model, _seed(model), late, LITTLE if aim == "limits" else 1.0)
     if found is None or found.selection or not problem.tasks:
         return found
     if aim == "objective":
@@ -153,16 +159,18 @@ def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Mi
         if nearest is None or nearest.lower_bound > FULL:
             return None
         if not broken_limits(problem, evaluate(problem, nearest.selection)):
-            return _search(model, _incumbent(model, nearest.selection), late)
+            return _search(model, _incumbent(model, nearest.selection), late, LITTLE)
     raise InfeasibleError(
         f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; "
         "relax a limit"
     )
 
 
-def _search(model: Model, seed: Incumbent, late: Clock) -> Minimum | None:
+def _search(
+    model: Model, seed: Incumbent, late: Clock, effort: float = 1.0
+) -> Minimum | None:
     """Search; an interrupt leaves the best so far if there is one."""
-    optimizer = Optimizer(model, seed, late)
+    optimizer = Optimizer(model, seed, late, effort)
     interrupted = False
     try:
         bound = optimizer.run()

@@ -24,6 +24,7 @@ group_walker.sv
 sequencer.sv
 drain.sv
 compute_unit.sv
+datapath.sv
 control.sv
 counters.sv
 registers.sv

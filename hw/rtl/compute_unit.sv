@@ -254,6 +254,7 @@ module compute_unit #(
   );
 
   core_pkg::fault_t drain_fault;
+
   drain #(
     .NPe            (NPe),
     .Pixels         (Pixels),

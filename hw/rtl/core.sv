@@ -58,8 +58,6 @@ module core #(
 
   import core_pkg::*;
 
-  localparam int unsigned BankWidth = $clog2(NPe) > 3 ? $clog2(NPe) : 3;
-
   logic clear, running, quiet, progress, read_quiet, write_quiet;
   logic push, finished, load_done, compute_done, store_done;
   fault_t compute_fault, load_fault, store_fault, read_fault, write_fault, dispatch_fault;
@@ -228,58 +226,10 @@ module core #(
   );
 
   // units
-  logic activation_write, activation_ready, weight_write, parameter_write;
-  address_t load_address;
-  logic [BankWidth-1:0] load_bank;
-  logic [DataBits-1:0] load_data;
-  logic load_busy, load_wait, compute_busy, compute_progress, compute_step;
-  logic compute_wait_load, compute_wait_store, store_busy, store_wait;
+  logic progressing;
+  activity_t activity;
 
-  load_unit #(
-    .NPe            (NPe),
-    .Lanes          (Lanes),
-    .ActivationWords(ActivationWords),
-    .WeightWords    (WeightWords)
-  ) u_load (
-    .clk_i             (clk_i),
-    .rst_ni            (rst_ni),
-    .clear_i           (clear),
-    .command_valid_i   (load_command_valid),
-    .command_ready_o   (load_command_ready),
-    .command_i         (load_command),
-    .tokens_i          (tokens_o),
-    .window_bytes_i    (window_bytes_i),
-    .burst_valid_o     (load_valid),
-    .burst_ready_i     (load_ready),
-    .burst_o           (load_burst),
-    .beat_valid_i      (load_beat),
-    .beat_ready_o      (load_beat_ready),
-    .beat_i            (beat),
-    .activation_write_o(activation_write),
-    .activation_ready_i(activation_ready),
-    .weight_write_o    (weight_write),
-    .parameter_write_o (parameter_write),
-    .address_o         (load_address),
-    .bank_o            (load_bank),
-    .data_o            (load_data),
-    .done_o            (load_done),
-    .fault_o           (load_fault),
-    .oldest_o          (load_oldest),
-    .busy_o            (load_busy),
-    .wait_o            (load_wait)
-  );
-
-  logic activation_read, weight_read, parameter_read, compute_write, compute_to_activation;
-  address_t [Pixels-1:0] activation_index;
-  logic [Pixels-1:0][Lanes-1:0][7:0] activation;
-  logic [$clog2(WeightWords)-1:0] weight_index;
-  logic [NPe-1:0][Lanes-1:0][7:0] weight;
-  logic [$clog2(accel_pkg::ParameterWords)-1:0] parameter_index;
-  logic [Lanes-1:0][63:0] parameters;
-  address_t compute_address;
-  logic [DataBits-1:0] compute_data;
-
-  compute_unit #(
+  datapath #(
     .NPe             (NPe),
     .Pixels          (Pixels),
     .Lanes           (Lanes),
@@ -287,112 +237,53 @@ module core #(
     .ActivationWords (ActivationWords),
     .WeightWords     (WeightWords),
     .AccumulatorWords(AccumulatorWords)
-  ) u_compute (
-    .clk_i             (clk_i),
-    .rst_ni            (rst_ni),
-    .clear_i           (clear),
-    .command_valid_i   (compute_command_valid),
-    .command_ready_o   (compute_command_ready),
-    .command_i         (compute_command),
-    .tokens_i          (tokens_o),
-    .activation_read_o (activation_read),
-    .activation_index_o(activation_index),
-    .activation_i      (activation),
-    .weight_read_o     (weight_read),
-    .weight_index_o    (weight_index),
-    .weight_i          (weight),
-    .parameter_read_o  (parameter_read),
-    .parameter_index_o (parameter_index),
-    .parameter_i       (parameters),
-    .write_o           (compute_write),
-    .to_activation_o   (compute_to_activation),
-    .write_address_o   (compute_address),
-    .write_data_o      (compute_data),
-    .done_o            (compute_done),
-    .fault_o           (compute_fault),
-    .oldest_o          (compute_oldest),
-    .progress_o        (compute_progress),
-    .busy_o            (compute_busy),
-    .step_o            (compute_step),
-    .wait_load_o       (compute_wait_load),
-    .wait_store_o      (compute_wait_store)
-  );
-
-  logic output_read;
-  logic [$clog2(accel_pkg::OutputWords)-1:0] output_index;
-  logic [DataBits-1:0] output_word;
-
-  store_unit #(
-    .Lanes(Lanes)
-  ) u_store (
-    .clk_i          (clk_i),
-    .rst_ni         (rst_ni),
-    .clear_i        (clear),
-    .command_valid_i(store_command_valid),
-    .command_ready_o(store_command_ready),
-    .command_i      (store_command),
-    .tokens_i       (tokens_o),
-    .window_bytes_i (window_bytes_i),
-    .burst_valid_o  (store_valid),
-    .burst_ready_i  (store_ready),
-    .burst_o        (store_burst),
-    .data_valid_o   (store_data_valid),
-    .data_ready_i   (store_data_ready),
-    .data_o         (store_data),
-    .read_o         (output_read),
-    .read_index_o   (output_index),
-    .read_data_i    (output_word),
-    .done_i         (store_done),
-    .fault_o        (store_fault),
-    .busy_o         (store_busy),
-    .wait_o         (store_wait)
-  );
-
-  memories #(
-    .NPe            (NPe),
-    .Pixels         (Pixels),
-    .Lanes          (Lanes),
-    .ActivationWords(ActivationWords),
-    .WeightWords    (WeightWords)
-  ) u_memories (
+  ) u_datapath (
     .clk_i                  (clk_i),
-    .activation_write_i     (activation_write),
-    .activation_ready_o     (activation_ready),
-    .weight_write_i         (weight_write),
-    .parameter_write_i      (parameter_write),
-    .load_address_i         (load_address),
-    .load_bank_i            (load_bank),
-    .load_data_i            (load_data),
-    .activation_read_i      (activation_read),
-    .activation_address_i   (activation_index),
-    .activation_o           (activation),
-    .weight_read_i          (weight_read),
-    .weight_index_i         (weight_index),
-    .weight_o               (weight),
-    .parameter_read_i       (parameter_read),
-    .parameter_index_i      (parameter_index),
-    .parameter_o            (parameters),
-    .compute_write_i        (compute_write),
-    .compute_to_activation_i(compute_to_activation),
-    .compute_address_i      (compute_address),
-    .compute_data_i         (compute_data),
-    .output_read_i          (output_read),
-    .output_index_i         (output_index),
-    .output_o               (output_word)
+    .rst_ni                 (rst_ni),
+    .clear_i                (clear),
+    .tokens_i               (tokens_o),
+    .window_bytes_i         (window_bytes_i),
+    .load_command_valid_i   (load_command_valid),
+    .load_command_ready_o   (load_command_ready),
+    .load_command_i         (load_command),
+    .compute_command_valid_i(compute_command_valid),
+    .compute_command_ready_o(compute_command_ready),
+    .compute_command_i      (compute_command),
+    .store_command_valid_i  (store_command_valid),
+    .store_command_ready_o  (store_command_ready),
+    .store_command_i        (store_command),
+    .load_valid_o           (load_valid),
+    .load_ready_i           (load_ready),
+    .load_burst_o           (load_burst),
+    .load_beat_i            (load_beat),
+    .load_beat_ready_o      (load_beat_ready),
+    .beat_i                 (beat),
+    .store_valid_o          (store_valid),
+    .store_ready_i          (store_ready),
+    .store_burst_o          (store_burst),
+    .store_data_valid_o     (store_data_valid),
+    .store_data_ready_i     (store_data_ready),
+    .store_data_o           (store_data),
+    .load_done_o            (load_done),
+    .compute_done_o         (compute_done),
+    .store_done_i           (store_done),
+    .load_fault_o           (load_fault),
+    .compute_fault_o        (compute_fault),
+    .store_fault_o          (store_fault),
+    .load_oldest_o          (load_oldest),
+    .compute_oldest_o       (compute_oldest),
+    .progress_o             (progressing),
+    .activity_o             (activity)
   );
 
   // what the counters and the watchdog see
-  assign progress = read_beat || write_beat || response || compute_progress || push ||
-                    activation_write || weight_write || parameter_write;
+  assign progress = read_beat || write_beat || response || push || progressing;
   always_comb begin
-    suspect = load_busy ? load_oldest : compute_oldest;
+    suspect = activity.load_busy ? load_oldest : compute_oldest;
     if (!read_quiet) suspect = read_oldest;
     else if (!write_quiet) suspect = write_oldest;
   end
-  assign events_o = '{cycle: running, load_busy: load_busy, compute_busy: compute_busy,
-                      store_busy: store_busy, load_wait: load_wait,
-                      compute_wait_load: compute_wait_load,
-                      compute_wait_store: compute_wait_store, store_wait: store_wait,
-                      array_step: compute_step, read_beat: read_beat, write_beat: write_beat};
+  assign events_o = '{cycle: running, activity: activity, read_beat: read_beat,
+                      write_beat: write_beat};
 
 endmodule

@@ -47,10 +47,8 @@ package core_pkg;
     logic [31:0] stores;
   } tokens_t;
 
-  // What one cycle adds to the performance counters.
+  // What the units do in a cycle, from the lowest bit in the order of the counters.
   typedef struct packed {
-    logic write_beat;
-    logic read_beat;
     logic array_step;
     logic store_wait;
     logic compute_wait_store;
@@ -59,6 +57,13 @@ package core_pkg;
     logic store_busy;
     logic compute_busy;
     logic load_busy;
+  } activity_t;
+
+  // What one cycle adds to the performance counters.
+  typedef struct packed {
+    logic write_beat;
+    logic read_beat;
+    activity_t activity;
     logic cycle;
   } events_t;
 

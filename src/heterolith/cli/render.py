@@ -14,6 +14,7 @@ from rich.table import Table
 
 from heterolith.api import RunResult
 from heterolith.boards import Platform
+from heterolith.scheduler.explain import NAMES as LIMIT_NAMES
 from heterolith.scheduler.gantt import headline, text
 from heterolith.scheduler.plan import Plan
 from heterolith.sw import Network
@@ -170,7 +171,8 @@ def show_plan(plan: Plan) -> None:
         why = "no other device computes it"
         if best is not None:
             why = f"{best.device}: {best.objective:.6g} {certificate.unit}"
-            why += f" (breaks {best.blocked})" if best.blocked else ""
+            broken = ", ".join(LIMIT_NAMES.get(name, name) for name in best.blocked.split(", "))
+            why += f" (breaks {broken})" if broken else ""
         rows.append(
             (
                 row.layer,
