@@ -7,7 +7,7 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns
 
@@ -46,45 +46,37 @@ def measure(
     worker: Worker,
     inputs: Mapping[str, Array],
     protocol: Protocol | None = None,
-    progress: Callable[[Layer], None] = lambda _layer: None,
-) -> tuple[Cost, ...]:
-    """Time every layer of a network on a float32 worker.
+) -> Iterator[Cost]:
+    """Time every layer of a network on a float32 worker, one after the other.
 
     Parameters
     ----------
     inputs
         Network inputs by name, float32.
-    progress
-        Called after each layer, e.g. to move a progress bar.
 
-    Returns
-    -------
-    tuple of Cost
-        One row per layer with source ``measured`` and the worker's kind as device.
+    Yields
+    ------
+    Cost
+        The next layer's row, with source ``measured`` and the worker's kind as device.
     """
     protocol = protocol or Protocol()
     values: dict[str, Array] = dict(inputs)
-    rows = []
     for layer in network.layers:
         worker.load(network, layer)
         outputs, times_ns = _time_layer(worker, layer, values, protocol)
         values.update(zip(layer.outputs, outputs, strict=True))
         low, median, high = np.percentile(times_ns, [5, 50, 95])
-        rows.append(
-            Cost(
-                layer=layer.name,
-                op=layer.op,
-                device=worker.kind,
-                point="host",
-                variant="fp32",
-                latency_ns=round(median),
-                energy_pj=None,
-                peak_bytes=moved_bytes(network, layer),
-                weight_bytes=network.weight_bytes(layer),
-                source="measured",
-                latency_low_ns=float(low),
-                latency_high_ns=float(high),
-            )
+        yield Cost(
+            layer=layer.name,
+            op=layer.op,
+            device=worker.kind,
+            point="host",
+            variant="fp32",
+            latency_ns=round(median),
+            energy_pj=None,
+            peak_bytes=moved_bytes(network, layer),
+            weight_bytes=network.weight_bytes(layer),
+            source="measured",
+            latency_low_ns=float(low),
+            latency_high_ns=float(high),
         )
-        progress(layer)
-    return tuple(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from io import StringIO
 from typing import Any
@@ -125,7 +125,7 @@ def pin(profile: Profile, pins: Mapping[str, str]) -> Profile:
     return replace(profile, costs=kept)
 
 
-def to_csv(costs: tuple[Cost, ...]) -> str:
+def to_csv(costs: Sequence[Cost]) -> str:
     """Return costs as CSV text with a header line."""
     text = StringIO()
     names = [column.name for column in fields(Cost)]

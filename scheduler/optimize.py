@@ -22,9 +22,9 @@ from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, merge
 
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds."""
-EFFORT = 40_000_000
+EFFORT = 32_000_000
 """Table cells that may be made in all modules that are not easy."""
-LABELS = 500_000
+LABELS = 400_000
 """Candidates that may be compared in a composition."""
 NARROW_RUNS = 3
 """Sets of multipliers for which a module that is not easy first gets a narrow table."""

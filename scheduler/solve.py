@@ -111,10 +111,7 @@ def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
 
 
 def minimise(
-    problem: Problem, *, aim: str = "objective", late: LITTLE = 0.25
-"""Part of the effort that goes into each further search after one that found nothing."""
-
-Clock = lambda: False
+    problem: Problem, *, aim: str = "objective", late: Clock = lambda: False
 ) -> Minimum | None:
     """Return the plan of least value for an aim of `build_model`, or None if there is none.
 

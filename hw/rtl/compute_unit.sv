@@ -53,8 +53,7 @@ module compute_unit #(
   localparam int unsigned DrainBits = $bits(core_pkg::drain_t) + Pixels * ($bits(address_t) + 1);
 
   // command: wait for tokens, then walk
-  logic start, walker_idle, entry_ready, entry_done, entry_valid;
-  logic tokens_reached;
+  logic start, walker_idle, entry_ready, entry_done, entry_valid, tokens_reached;
   core_pkg::compute_entry_t entry;
   accel_pkg::compute_command_t next;
   assign next = command_i.command;
@@ -226,8 +225,8 @@ module compute_unit #(
   logic [Pixels-1:0] drained_valid;
   address_t [Pixels-1:0] drained_target;
   accel_pkg::compute_command_t c;
-  logic unused_drain_valid;
   logic [4:0] unused_drain_count;
+  logic unused_drain_valid;
   assign c = entry.command;
   assign pushed = '{
       index: entry.index, last: group.last, partial: c.partial[0], per_channel: c.per_channel[0],
@@ -254,7 +253,6 @@ module compute_unit #(
   );
 
   core_pkg::fault_t drain_fault;
-
   drain #(
     .NPe            (NPe),
     .Pixels         (Pixels),

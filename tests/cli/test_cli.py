@@ -1,6 +1,7 @@
 """The command line: what it prints, its exit codes, and its one-line refusals."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from heterolith.cli import main
+from heterolith.metrics import from_csv
+from heterolith.sw import Array, CpuWorker, Layer
 
 BOTH = "ultra96-v2+jetson-tx2"
 
@@ -181,6 +184,46 @@ def test_profile_measures_and_feeds_the_plan(
     assert call("plan", cnn_path, *arguments) == 0
     sources = {row["source"] for row in json.loads(capsys.readouterr().out)["assignment"]}
     assert sources == {"measured"}
+
+
+def test_an_interrupted_profile_keeps_what_was_measured(
+    cnn_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C after three layers ends with exit code 130 and a file of three rows."""
+    run = CpuWorker.run
+
+    def impatient(self: CpuWorker, layer: Layer, inputs: dict[str, Array]) -> Sequence[Array]:
+        if layer.name == "right":
+            raise KeyboardInterrupt
+        return run(self, layer, inputs)
+
+    monkeypatch.setattr(CpuWorker, "run", impatient)
+    rows = tmp_path / "cpu.csv"
+    assert call("profile", cnn_path, "--threads", 1, "--out", rows) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert [row.layer for row in from_csv(rows.read_text())] == ["stem", "norm", "left"]
+
+
+def test_a_malformed_board_file_is_refused_with_its_line(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user's own board file that is no TOML names file and line."""
+    board = tmp_path / "mine.toml"
+    board.write_text("[device.cpu]\ndescription = \n")
+    assert call("plan", cnn_path, "--platform", board) == 1
+    assert "line 2" in (text := refusal(capsys))
+    assert "mine.toml" in text
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A command that does not exist gives exit code 1 and a suggestion."""
+    assert call("plann") == 1
+    assert "plan" in refusal(capsys)
 
 
 def broken_models(folder: Path, cnn_path: Path) -> dict[str, tuple[Path, str]]:

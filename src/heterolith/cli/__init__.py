@@ -13,6 +13,9 @@ from heterolith.cli.app import app
 from heterolith.cli.render import complain
 from heterolith.errors import HeterolithError, InfeasibleError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C; newer versions of typer return it, older ones raise Abort."""
+
 CommandLineError: Any = typer.BadParameter.__mro__[2]
 """click.ClickException, wherever this version of typer keeps it."""
 
@@ -36,11 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("error", error.format_message())
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted", "nothing was written that is not complete")
-        return 130
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if code == INTERRUPTED:
+        complain("interrupted", "files that were written are complete in themselves")
     return int(code or 0)
 
 

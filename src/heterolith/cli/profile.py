@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -31,31 +32,31 @@ def profile(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure median latency and 5-95 % interval of every layer on this machine."""
+    """Measure median latency and 5-95 % interval of every layer on this machine.
+
+    Ctrl-C keeps the layers measured so far.
+    """
     if device != "cpu":
         raise unknown_name("device to measure", device, ["cpu"])
     check_writable(out)
     network = load_network(model, shape)
     inputs = api.make_inputs(network, f"random:{seed}")
     worker = CpuWorker(threads)
+    rows: list[Cost] = []
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"measuring {network.name}", total=len(network.layers))
-            rows = metrics.measure(
-                network,
-                worker,
-                inputs,
-                Protocol(repetitions=repetitions),
-                lambda _layer: progress.advance(bar),
-            )
+            for row in metrics.measure(network, worker, inputs, Protocol(repetitions=repetitions)):
+                rows.append(row)
+                progress.advance(bar)
     finally:
         worker.close()
-    if out is not None:
-        write_atomic(out, metrics.to_csv(rows).encode())
+        if out is not None and rows:
+            write_atomic(out, metrics.to_csv(rows).encode())
     _show(rows, worker.backend, as_json)
 
 
-def _show(rows: tuple[Cost, ...], backend: str, as_json: bool) -> None:
+def _show(rows: Sequence[Cost], backend: str, as_json: bool) -> None:
     total_ms = sum(row.latency_ns for row in rows) / 1e6
     if as_json:
         render.print_json(
