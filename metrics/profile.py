@@ -35,7 +35,7 @@ class Cost:
     peak_bytes
         Weights, inputs and outputs at the variant's element width.
     accuracy_loss
-        Loss in top-1 fraction against float32; NaN where it was not measured.
+        Loss in top-1 fraction against float32; ``None`` where it was not measured.
     source
         ``measured``, ``simulated``, ``fitted`` or ``data-sheet``.
     """
@@ -52,7 +52,7 @@ class Cost:
     source: str
     latency_low_ns: float = 0.0
     latency_high_ns: float = math.inf
-    accuracy_loss: float = math.nan
+    accuracy_loss: float | None = None
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -149,6 +149,7 @@ def from_csv(text: str) -> tuple[Cost, ...]:
         "float": float,
         "str": str,
         "int | None": lambda cell: int(cell) if cell else None,
+        "float | None": lambda cell: float(cell) if cell else None,
     }
     costs = []
     for line, row in enumerate(csv.DictReader(StringIO(text)), start=2):

@@ -239,9 +239,7 @@ class Relaxation:
             table[:, :, home] = self._entering(module, tails)
             return table
         exits = np.where(np.eye(count, dtype=bool), 0.0, np.inf)
-        tails = self.tails(
-            module, np.repeat(weights, count, axis=0), np.tile(exits, (scores, 1))
-        )
+        tails = self.tails(module, np.repeat(weights, count, axis=0), np.tile(exits, (scores, 1)))
         table = self._entering(module, tails).reshape(scores, count, count)
         return np.ascontiguousarray(table.transpose(0, 2, 1))
 

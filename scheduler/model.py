@@ -97,8 +97,6 @@ class Model:
         return int(self.forms.shape[1]) - 1
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class _Bounds:
     """Upper bounds of what any plan can add up to."""

@@ -69,7 +69,10 @@ def broken_limits(problem: Problem, figures: Totals) -> tuple[str, ...]:
             broken.append("average_power_mw")
     if limits.peak_power_mw is not None and figures.peak_power_mw > limits.peak_power_mw:
         broken.append("peak_power_mw")
-    if limits.memory_bytes is not None and max(figures.memory_bytes, default=0) > limits.memory_bytes:
+    if (
+        limits.memory_bytes is not None
+        and max(figures.memory_bytes, default=0) > limits.memory_bytes
+    ):
         broken.append("memory_bytes")
     domains = zip(figures.memory_bytes, problem.memory_capacity_bytes, strict=True)
     if any(use > capacity for use, capacity in domains):

@@ -18,10 +18,11 @@ from heterolith.scheduler.labels import Program, compile_module
 from heterolith.scheduler.model import LARGEST, Floats, Model
 from heterolith.scheduler.modules import last_uses, split
 from heterolith.scheduler.multipliers import tune
-from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, merge
+from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, can_exceed, merge
 
 EASY = 1024
-"""A module with at most this many selections is enumerated without bounds."""
+"""A module with at most this many selections is enumerated without bounds; fewer if power is
+watched, since its columns are not compared."""
 EFFORT = 32_000_000
 """Table cells that may be made in all modules that are not easy."""
 LABELS = 400_000
@@ -55,7 +56,7 @@ class Optimizer:
         self.programs = [compile_module(model, module, uses) for module in split(model.problem)]
         self.relaxation = Relaxation(model)
         self.tables: dict[int, ModuleTable] = {}
-        hard = [i for i, p in enumerate(self.programs) if _selections(model, p) > EASY]
+        hard = [i for i, program in enumerate(self.programs) if not _is_easy(model, program)]
         self.hard = sorted(hard, key=lambda index: len(self.programs[index].steps))
         self.scores = single_scores(model)
         self.point: Floats | None = None
@@ -80,7 +81,10 @@ class Optimizer:
                 self._compose(self.labels // 8)
             self._widen()
             self._tune()
-        dropped = min(self._compose(0 if self.late() else self.labels), *(t.dropped for t in self.tables.values()))
+        dropped = min(
+            self._compose(0 if self.late() else self.labels),
+            *(t.dropped for t in self.tables.values()),
+        )
         proved = max(self.lower_bound, dropped)
         return proved if self.best.value == LARGEST else min(proved, self.best.value)
 
@@ -101,8 +105,8 @@ class Optimizer:
         guide = Guide(self.scores, weights, before, tails, ceilings)
         return ModuleSearch(self.model, program, guide).run(EFFORT)
 
-    def _search(self, index: int, guide: Guide, effort: int) -> ModuleTable:
-        search = ModuleSearch(self.model, self.programs[index], guide)
+    def _search(self, index: int, guide: Guide, effort: int, *, watch: bool = True) -> ModuleTable:
+        search = ModuleSearch(self.model, self.programs[index], guide, watch=watch)
         table = search.run(0 if self.late() else effort)
         self.effort -= search.cells
         return table
@@ -149,19 +153,22 @@ class Optimizer:
 
     def _sharpen(self) -> None:
         """Find the least scores of the open modules under the best multipliers."""
-        reserve = self.effort * (RESERVE if len(self.model.limits) > 1 else 0.0)
         row = self.priced_row if self.point is not None else 0
+        single = len(self.model.limits) == 1
+        reserve = self.effort * (0.0 if single else RESERVE)
         for index in self._open():
+            watched = can_exceed(self.model, self.programs[index])
             effort = int(max(self.effort - reserve, 0.0) * LARGEST_SHARE)
-            table = self._search(index, self._exit_guide(index, row), effort)
+            guide = self._exit_guide(index, row)
+            table = self._search(index, guide, effort, watch=False)
             if table.complete:
                 crossing = table_crossing(table, self.scores.weights[row : row + 1], self.devices)
                 self._crossings[index][row] = crossing[0]
-            if len(self.model.limits) > 1:
+            if single and not watched:
+                self.tables[index] = table
+            elif not watched:
                 table = replace(table, dropped=min(table.dropped, self.tables[index].dropped))
                 self.tables[index] = merge(self.tables[index], table)
-            else:
-                self.tables[index] = table
 
     def _widen(self) -> None:
         """Make the tables of the open modules anew, as wide as effort allows."""
@@ -205,7 +212,9 @@ class Optimizer:
             self.priced_row = len(self.scores.slopes)
             self.scores = join(self.scores, priced)
         totals_now = self._bounds().totals
-        self.lower_bound = max(self.lower_bound, float(self.scores.ranks(totals_now[:, None])[0, 0]))
+        self.lower_bound = max(
+            self.lower_bound, float(self.scores.ranks(totals_now[:, None])[0, 0])
+        )
 
     def _compose(self, effort: int = 0) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
@@ -227,6 +236,7 @@ class Optimizer:
         return dropped
 
 
-def _selections(model: Model, program: Program) -> int:
-    """Return the number of selections of a module, or a larger number than `EASY`."""
-    return math.prod(len(model.options[step.task]) for step in program.steps)
+def _is_easy(model: Model, program: Program) -> bool:
+    """Whether a module can be enumerated without bounds."""
+    selections = math.prod(len(model.options[step.task]) for step in program.steps)
+    return selections <= (EASY // 16 if can_exceed(model, program) else EASY)

@@ -131,10 +131,10 @@ class _Table:
 class ModuleSearch:
     """Extends the label table of one module."""
 
-    def __init__(self, model: Model, program: Program, guide: Guide) -> None:
+    def __init__(self, model: Model, program: Program, guide: Guide, *, watch: bool = True) -> None:
         self.model, self.program, self.guide = model, program, guide
         self.layout: Layout = program.layout
-        self.watched = model.slack_mw is not None and _can_exceed(model, program)
+        self.watched = watch and can_exceed(model, program)
         self.dropped = np.inf
         self.cells = 0
         self._history: list[tuple[Ints, Ints]] = []
@@ -145,11 +145,12 @@ class ModuleSearch:
         steps = self.program.steps
         for position, step in enumerate(steps):
             bounds = 2 * len(self.guide.weights) * (len(step.survivors) + len(step.options))
-            column = self.layout.rows * BRANCHES + bounds
+            items = len(table.busy) + len(step.inputs)
+            column = (self.layout.rows + 6 * items) * BRANCHES + bounds
             width = (effort - self.cells) // (column * (len(steps) - position))
             self.cells += bounds * table.rows.shape[1]
             table = self._extend(table, position, step)
-            self.cells += table.rows.size + table.busy.size
+            self.cells += table.rows.size + table.busy.size * 2
             if position < len(steps) - 1 and not self.watched:
                 table = self._prune(table, step)
             width = min(max(width, NARROWEST), WIDEST)
@@ -270,14 +271,17 @@ class ModuleSearch:
         hot = np.zeros(busy.shape[2], bool)
         if not self.watched:
             return hot
-        starts, ends, power = busy[:, 0], busy[:, 1], busy[:, 2]
-        # The sum is largest where some interval starts.
         for item in range(first, len(busy)):
-            for moment in starts:
-                inside = (starts[item] <= moment) & (moment < ends[item])
-                if inside.any():
-                    load = np.where((starts <= moment) & (moment < ends), power, 0).sum(axis=0)
-                    hot |= inside & (load > self.model.slack_mw)
+            start_ns, end_ns = busy[item, 0], busy[item, 1]
+            meets = (busy[:, 0] < end_ns) & (start_ns < busy[:, 1])
+            risky = (np.where(meets, busy[:, 2], 0).sum(axis=0) > self.model.slack_mw).nonzero()[0]
+            if len(risky):
+                starts, ends, power = busy[:, :, risky].transpose(1, 0, 2)
+                # The sum is largest where some interval starts.
+                for moment_ns in starts:
+                    inside = (starts[item] <= moment_ns) & (moment_ns < ends[item])
+                    load = np.where((starts <= moment_ns) & (moment_ns < ends), power, 0)
+                    hot[risky[inside & (load.sum(axis=0) > self.model.slack_mw)]] = True
         return hot
 
     def _prune(self, table: _Table, step: Step) -> _Table:
@@ -351,7 +355,7 @@ def _loyalty(loyal: Ints, step: Step, device: int) -> Ints:
     return np.where(loyal == UNDECIDED, device, moved)
 
 
-def _can_exceed(model: Model, program: Program) -> bool:
+def can_exceed(model: Model, program: Program) -> bool:
     """Whether concurrent items of a module may break the peak-power limit."""
     module = program.module
     powers: dict[tuple[str, int], int] = {}

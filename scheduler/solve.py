@@ -158,14 +158,11 @@ def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Mi
         if not broken_limits(problem, evaluate(problem, nearest.selection)):
             return _search(model, _incumbent(model, nearest.selection), late, LITTLE)
     raise InfeasibleError(
-        f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; "
-        "relax a limit"
+        f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; relax a limit"
     )
 
 
-def _search(
-    model: Model, seed: Incumbent, late: Clock, effort: float = 1.0
-) -> Minimum | None:
+def _search(model: Model, seed: Incumbent, late: Clock, effort: float = 1.0) -> Minimum | None:
     """Search; an interrupt leaves the best so far if there is one."""
     optimizer = Optimizer(model, seed, late, effort)
     interrupted = False

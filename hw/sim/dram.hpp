@@ -200,7 +200,6 @@ class Dram {
     ar_ready = !hang && reads_.size() < kOutstanding && !Stall();
     aw_ready = !hang && addresses_.size() + writes_.size() < kOutstanding && !Stall();
     w_ready = !hang && free_ < now_ + Cost(kWriteAhead) && !Stall();
-    if (hang) b_valid = false;
     if (!r_valid && !hang && !reads_.empty()) {
       const Read& read = reads_.front();
       r_valid = read.start + Cost(beat_ + 1) <= now_ && !Stall();

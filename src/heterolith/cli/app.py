@@ -79,7 +79,12 @@ def show_boards(
         (r["name"], "+".join(r["devices"]), r["idle_w"], r["operating_points"], r["description"])
         for r in rows
     )
-    render.console().print(render.table("", columns, cells))
+    out = render.console()
+    out.print(render.table("", columns, cells))
+    out.print(
+        "join boards with +, e.g. ultra96-v2+jetson-tx2; other links: "
+        + ", ".join(f"a+b@{link}" for link in boards.links())
+    )
 
 
 @app.command()
