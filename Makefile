@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MODELS = $(shell $(BIN)/python -c "import onnx, pathlib; print(pathlib.Path(onnx.__file__).parent / 'backend/test/data/light')")
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench clean
@@ -17,8 +16,9 @@ $(VENV)/ready: pyproject.toml setup.py
 	@touch $@
 
 demo: $(VENV)/ready ## plan and run SqueezeNet on ultra96-v2+jetson-tx2, draw a Gantt picture
-	$(BIN)/heterolith plan $(MODELS)/light_squeezenet.onnx --platform ultra96-v2+jetson-tx2 \
-		--deadline 100ms --out build/demo/plan.json --gantt build/demo/gantt.png
+	$(BIN)/python benchmarks/networks.py squeezenet build/demo/squeezenet.onnx
+	$(BIN)/heterolith plan build/demo/squeezenet.onnx --platform ultra96-v2+jetson-tx2 \
+		--deadline 4ms --out build/demo/plan.json --gantt build/demo/gantt.png
 	$(BIN)/heterolith run build/demo/plan.json --input random:0 --check
 
 test: check ## every gate and the whole test suite

@@ -4,7 +4,7 @@ Compiles each network into one command stream (zero weights: only shapes matter)
 `heterolith.hw.timeline` over it: a model of the units and one DRAM, not the RTL. Networks are
 built here from their published shapes, 224 x 224 input, batch 1.
 
-    python benchmarks/accelerator_model.py --config ultra96 --dram-gbs 4.27 --mhz 300 [--json]
+Run: python benchmarks/accelerator_model.py --config ultra96 --dram-gbs 4.27 --mhz 300 [--json]
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def measure(name: str, array: ArrayConfig, dram: Dram) -> dict[str, float]:
 
 def main() -> None:
     """Print one row per network."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="ultra96")
     parser.add_argument("--network", choices=sorted(NETWORKS), action="append")
     parser.add_argument("--dram-gbs", type=float, default=4.27)

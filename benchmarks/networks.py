@@ -207,3 +207,25 @@ def _normalize(node: NodeProto, values: _Values) -> tuple[list[NodeProto], _Valu
     for mean in (nodes[0], nodes[3]):
         mean.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
     return nodes, constants
+
+
+def main() -> None:
+    """Write one network with random weights."""
+    import argparse
+
+    import onnx
+
+    parser = argparse.ArgumentParser(
+        description="Write a network of the onnx wheel with seeded random weights. "
+        "Run: python benchmarks/networks.py NAME OUT.onnx"
+    )
+    parser.add_argument("name", choices=paths(), help="which network")
+    parser.add_argument("out", type=Path, help="file to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights")
+    arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(randomize(paths()[arguments.name], arguments.seed), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

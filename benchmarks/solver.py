@@ -6,6 +6,7 @@ boards joined by Ethernet. Run: python benchmarks/solver.py
 
 from __future__ import annotations
 
+import argparse
 import math
 from dataclasses import replace
 from random import Random
@@ -209,6 +210,7 @@ KINDS = ("latency", "energy", "scalenet", "deadline", "deadline+memory", "peak")
 
 def main() -> None:
     """Print network, tasks, request, method, seconds and gap."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print("synthetic costs, 4 devices, one core")
     print("network          n    request           method     s      gap")
     for network in NETWORKS:

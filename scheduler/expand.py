@@ -1,0 +1,116 @@
+"""How dispatching a task changes a label table: the execution model on whole rows.
+
+What `timeline.Replay` does for one placement, this file does for all columns of a table at once.
+Invariant: the same starts, ends and amounts, to the last integer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heterolith.scheduler.columns import UNDECIDED, Columns, loyalty
+from heterolith.scheduler.labels import Layout, Program, Slot, Step
+from heterolith.scheduler.model import LARGEST, Ints, Model, Option
+from heterolith.scheduler.power import too_hot
+
+
+class Expansion:
+    """Changes label tables of one module; ``watched`` if busy intervals are to be carried."""
+
+    def __init__(self, model: Model, program: Program, *, watched: bool) -> None:
+        self.model, self.program, self.watched = model, program, watched
+        layout = program.layout
+        self.devices = layout.devices
+        self.links = layout.link
+        self.amounts = slice(layout.amount, layout.amount + layout.quantities)
+
+    def initial(self, devices: Ints) -> Columns:
+        """Return one column per device through which the module is entered."""
+        count = len(devices)
+        rows = np.zeros((self.program.layout.rows, count), np.int64)
+        rows[Layout.ENTRY] = devices
+        nothing = np.zeros(count, np.int64)
+        for slot in self.program.entries:
+            self._make(rows, slot, devices, nothing)
+        busy = np.zeros((0, 3, count), np.int64)
+        return Columns(rows, busy, nothing, nothing, nothing + UNDECIDED, np.zeros((2, count)))
+
+    def _make(self, rows: Ints, slot: Slot, devices: Ints, ready_ns: Ints) -> None:
+        """Put a new tensor into a slot."""
+        base = slot[1]
+        rows[base] = devices
+        rows[base + 1] = ready_ns
+        rows[base + 2 : base + 2 + self.devices] = LARGEST
+        rows[base + 2 + devices, np.arange(len(devices))] = ready_ns
+
+    def gather(
+        self, table: Columns, slots: tuple[Slot, ...], device: int, ready_ns: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """Have tensors at a device; return rows, busy intervals, and when all is ready.
+
+        Where a tensor has no route or power is too high, that time is `LARGEST`.
+        """
+        rows, busy, ready_ns = table.rows.copy(), table.busy, ready_ns.copy()
+        for slot in slots:
+            busy = self._fetch(rows, busy, slot, device)
+            np.maximum(ready_ns, rows[slot[1] + 2 + device], out=ready_ns)
+        if self.watched and self.model.slack_mw is not None:
+            ready_ns[too_hot(busy, len(table.busy), self.model.slack_mw)] = LARGEST
+        return rows, busy, ready_ns
+
+    def _fetch(self, rows: Ints, busy: Ints, slot: Slot, device: int) -> Ints:
+        """Send a tensor to a device where it is not there yet; return the busy intervals."""
+        tensor, base = slot
+        arrival = base + 2 + device
+        missing = (rows[arrival] == LARGEST).nonzero()[0]
+        makers = rows[base, missing]
+        for origin in range(self.devices if len(missing) else 0):
+            where = missing[makers == origin]
+            route = self.model.routes[tensor].get((origin, device))
+            if not len(where) or route is None:
+                continue
+            now_ns = rows[base + 1, where]
+            for leg in route:
+                link = self.links + leg.link
+                start_ns = np.maximum(now_ns, rows[link, where])
+                now_ns = start_ns + leg.latency_ns
+                rows[link, where] = now_ns
+                for quantity, amount in enumerate(leg.amounts):
+                    if amount:
+                        rows[self.amounts.start + quantity, where] += amount
+                if self.watched and leg.power_mw:
+                    item = np.zeros((1, 3, rows.shape[1]), np.int64)
+                    item[0][:, where] = start_ns, now_ns, np.full(len(where), leg.power_mw)
+                    busy = np.concatenate([busy, item])
+            rows[arrival, where] = now_ns
+        return busy
+
+    def run(
+        self, step: Step, option: Option, state: tuple[Ints, Ints, Ints], before: Columns
+    ) -> Columns:
+        """Return the columns after the step's task has run as chosen.
+
+        Parameters
+        ----------
+        state
+            Rows, busy intervals and start times of the columns that go on.
+        before
+            The same columns before the step, with their numbers as ``parents`` and new ranks.
+        """
+        rows, busy, start_ns = state
+        count = len(start_ns)
+        end_ns = start_ns + option.latency_ns
+        rows[Layout.DEVICE + option.device] = end_ns
+        np.maximum(rows[Layout.END], end_ns, out=rows[Layout.END])
+        rows[self.amounts] += np.array(option.amounts, np.int64)[:, None]
+        for slot in step.outputs:
+            self._make(rows, slot, np.full(count, option.device), end_ns)
+        able = [device for device, _ in step.options]
+        loyal = loyalty(before.loyal, able, option.device)
+        picks = np.full(count, option.index)
+        if not self.watched or not option.power_mw or self.model.slack_mw is None:
+            return Columns(rows, busy, before.parents, picks, loyal, before.ranks)
+        item = np.array([[start_ns, end_ns, np.full(count, option.power_mw)]])
+        busy = np.concatenate([busy, item])
+        table = Columns(rows, busy, before.parents, picks, loyal, before.ranks)
+        return table.take((~too_hot(busy, len(busy) - 1, self.model.slack_mw)).nonzero()[0])
