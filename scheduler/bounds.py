@@ -1,10 +1,11 @@
 """Lower bounds that hold for every plan: Lagrangian scores along precedence paths.
 
-A *score* is a weighted sum of criteria with a ceiling: each limit by itself, the value by itself, and
-Lagrangian combinations of both (Geoffrion, 1974). Time enters a score through the longest path from
-a tensor to the end, additive quantities through each task's least amount, so a partial plan whose
-score cannot stay below the ceiling is in no feasible plan that is better than the best one known.
-Bounds are float64; ceilings are widened by `TOLERANCE` so that rounding never cuts a plan off.
+A *score* is a weighted sum of criteria with a ceiling: each limit by itself, the value by itself,
+and Lagrangian combinations of both (Geoffrion, Mathematical Programming Study 2, 1974). Time enters
+a score through the longest path from a tensor to the end, additive quantities through each task's
+least amount: a partial plan whose score exceeds the ceiling is in no feasible plan that is better
+than the best one known. Bounds are float64; ceilings are widened by `TOLERANCE` so that rounding
+never cuts a plan off.
 """
 
 from __future__ import annotations

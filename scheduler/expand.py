@@ -48,15 +48,19 @@ class Expansion:
     ) -> tuple[Ints, Ints, Ints]:
         """Have tensors at a device; return rows, busy intervals, and when all is ready.
 
-        Where a tensor has no route or power is too high, that time is `LARGEST`.
+        Where a tensor has no route that time is `LARGEST`.
         """
         rows, busy, ready_ns = table.rows.copy(), table.busy, ready_ns.copy()
         for slot in slots:
             busy = self._fetch(rows, busy, slot, device)
             np.maximum(ready_ns, rows[slot[1] + 2 + device], out=ready_ns)
-        if self.watched and self.model.slack_mw is not None:
-            ready_ns[too_hot(busy, len(table.busy), self.model.slack_mw)] = LARGEST
         return rows, busy, ready_ns
+
+    def cool(self, busy: Ints, first: int) -> Ints:
+        """Return the columns in which intervals from ``first`` on keep the peak-power limit."""
+        if not self.watched or self.model.slack_mw is None:
+            return np.arange(busy.shape[2])
+        return (~too_hot(busy, first, self.model.slack_mw)).nonzero()[0]
 
     def _fetch(self, rows: Ints, busy: Ints, slot: Slot, device: int) -> Ints:
         """Send a tensor to a device where it is not there yet; return the busy intervals."""
@@ -108,9 +112,9 @@ class Expansion:
         able = [device for device, _ in step.options]
         loyal = loyalty(before.loyal, able, option.device)
         picks = np.full(count, option.index)
-        if not self.watched or not option.power_mw or self.model.slack_mw is None:
-            return Columns(rows, busy, before.parents, picks, loyal, before.ranks)
-        item = np.array([[start_ns, end_ns, np.full(count, option.power_mw)]])
-        busy = np.concatenate([busy, item])
+        if self.watched and option.power_mw:
+            item = np.array([[start_ns, end_ns, np.full(count, option.power_mw)]])
+            busy = np.concatenate([busy, item])
         table = Columns(rows, busy, before.parents, picks, loyal, before.ranks)
-        return table.take((~too_hot(busy, len(busy) - 1, self.model.slack_mw)).nonzero()[0])
+        known = len(before.busy)
+        return table.take(self.cool(busy, known)) if len(busy) > known else table

@@ -210,11 +210,11 @@ def _criteria(problem: Problem, aim: str, bounds: _Bounds) -> list[_Criterion]:
 
 
 def _overrun(row: _Criterion, most: int) -> _Criterion:
-    """Return a criterion that is at most `FULL` if a limit is kept; nearly so if it is just kept."""
+    """Return a criterion that is at most `FULL` if a limit is kept, and close to it at the limit."""
     limit = row.limit or 0
     shift = max(0, min(FULL.bit_length(), 61 - most.bit_length()))
     scale = -(-(limit << shift) // FULL)
-    return _Criterion({name: 1 << shift for name in row.form}, None, max(1, scale))
+    return _Criterion(dict.fromkeys(row.form, 1 << shift), None, max(1, scale))
 
 
 class _Converter:

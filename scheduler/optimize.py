@@ -1,7 +1,8 @@
 """From a model to its best plan: tables of all modules, then the chain.
 
 Easy modules are enumerated at once. The others get narrow tables first, whose composition yields a
-plan to prune by, then wide ones. Invariant: if no table was narrowed, the outcome is a proved optimum.
+plan to prune by, then wide ones. Invariant: a plan that no table holds has a value of at least the
+lower bound; if nothing was dropped the outcome is a proved optimum.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Optimizer:
         self._crossings: dict[int, Floats] = {}
 
     def run(self) -> float:
-        """Search; return a lower bound of every plan's value, infinite if there provably is none."""
+        """Search; return a lower bound of the value, infinite if there is provably no plan."""
         for index in range(len(self.programs)):
             if index not in self.hard:
                 self.tables[index] = self._easy(self.programs[index])

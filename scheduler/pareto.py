@@ -1,7 +1,8 @@
 """Dominance: which columns of a table no other column of the same group beats everywhere.
 
 What is removed is always dominated. With one or two rows, or few columns, everything dominated is
-removed; else each group's first `LEADERS` survivors are held against all others, which removes most.
+removed; else each group's first `LEADERS` survivors are held against all others, which removes
+most.
 """
 
 from __future__ import annotations

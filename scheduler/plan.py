@@ -20,8 +20,8 @@ SCHEMA = "heterolith-plan/1"
 class Alternative:
     """What another choice of one layer would have cost, everything else as planned.
 
-    ``objective`` is the whole plan's objective with it, in the certificate's unit, or ``None`` where
-    a tensor has no route; ``blocked`` names the limits it would break, or is empty.
+    ``objective`` is the whole plan's objective with it, in the certificate's unit, or ``None``
+    where a tensor has no route; ``blocked`` names the limits it would break, or is empty.
     """
 
     device: str

@@ -1,7 +1,7 @@
 """The peak-power limit between concurrent items of a module.
 
-A busy interval is a row (start in ns, end in ns, dynamic power in mW), half-open; empty intervals have
-no power. Tables hold them as int64 arrays of shape (items, 3, n).
+A busy interval is (start in ns, end in ns, dynamic power in mW), half-open; an empty one has no
+power. Tables hold them as int64 arrays of shape (items, 3, n).
 """
 
 from __future__ import annotations

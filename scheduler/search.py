@@ -170,12 +170,13 @@ class ModuleSearch:
         if program.module.final:
             home = self.model.problem.home
             ended_ns = rows[Layout.END]
-            rows, _, time_ns = self.expansion.gather(table, program.exits, home, ended_ns)
+            rows, busy, time_ns = self.expansion.gather(table, program.exits, home, ended_ns)
             exits = np.full(len(table), home)
+            keep = self.expansion.cool(busy, len(table.busy))
+            keep = keep[time_ns[keep] < LARGEST]
         else:
             base = program.exits[0][1]
-            time_ns, exits = rows[base + 1], rows[base]
-        keep = (time_ns < LARGEST).nonzero()[0]
+            time_ns, exits, keep = rows[base + 1], rows[base], np.arange(len(table))
         figures = np.concatenate([time_ns[None], rows[self.expansion.amounts]])[:, keep]
         criteria = self.model.forms @ figures
         entry, exits = rows[Layout.ENTRY, keep], exits[keep]

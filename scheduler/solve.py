@@ -198,7 +198,7 @@ def _verify(model: Model, best: Incumbent) -> None:
         slack = 2 * (len(timeline.start_ns) + len(timeline.crossings)) + 2
     if abs(expected - best.value) > slack:
         raise SolverDefectError(
-            f"the solver's value {best.value} is {expected} by its plan's timeline; please report it"
+            f"the solver's value {best.value} is {expected} by its own plan; please report it"
         )
 
 

@@ -6,22 +6,27 @@ parameters from the design. Memory stands around the window, and nothing outside
 
 import os
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge, with_timeout
-from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam  # type: ignore[import-untyped]
 
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.fixed import Output, Scaling
+from heterolith.hw.fixed import Array, Output, Scaling
 from heterolith.hw.functional import FunctionalDevice
 from heterolith.hw.golden import LinearParameters
+from heterolith.hw.job import Job
 from heterolith.hw.regmap import REGISTERS, Access, offset
 from heterolith.hw.shapes import ConvShape
 from heterolith.hw.single import layer_job
 
 CONFIG = ArrayConfig(**eval(os.environ["TB_CONFIG"], {"__builtins__": {}}))
+Dut = Any  # a handle has the attributes of its design
+
 BASE = 0x3000
 GUARD = 0xA5
 START, RESET = 1, 2
@@ -31,10 +36,10 @@ DONE = 2
 class Bench:
     """Clock, reset, driver and memory of one test."""
 
-    def __init__(self, dut, pause, seed):
+    def __init__(self, dut: Dut, pause: int, seed: int) -> None:
         self.dut = dut
         self.chance = random.Random(seed)
-        cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+        Clock(dut.clk_i, 10, unit="ns").start()
         lite = AxiLiteBus.from_prefix(dut, "s_axil")
         bus = AxiBus.from_prefix(dut, "m_axi")
         active_low = {"reset_active_level": False}
@@ -49,7 +54,7 @@ class Bench:
             self.driver.read_if.r_channel.set_pause_generator(self.pauses(pause))
             self.driver.write_if.w_channel.set_pause_generator(self.pauses(pause))
 
-    def pauses(self, percent):
+    def pauses(self, percent: int) -> Iterator[bool]:
         """Yield stalls: single cycles, and now and then a long one, as DRAM refreshes."""
         while True:
             long = self.chance.randrange(60) == 0
@@ -57,22 +62,22 @@ class Bench:
             for _ in range(self.chance.randint(20, 150) if long else 1):
                 yield stalled
 
-    async def reset(self):
+    async def reset(self) -> None:
         """Hold reset for a few cycles."""
         self.dut.rst_ni.value = 0
         await ClockCycles(self.dut.clk_i, 4)
         self.dut.rst_ni.value = 1
         await ClockCycles(self.dut.clk_i, 2)
 
-    async def read(self, name):
+    async def read(self, name: str) -> int:
         """Return a register."""
-        return await self.driver.read_dword(offset(name))
+        return int(await self.driver.read_dword(offset(name)))
 
-    async def write(self, name, value):
+    async def write(self, name: str, value: int) -> None:
         """Write a register."""
         await self.driver.write_dword(offset(name), value)
 
-    async def start(self, job, memory):
+    async def start(self, job: Job, memory: Array) -> None:
         """Fill the memory and start a job."""
         self.ram.write(0, bytes([GUARD]) * 2**18)
         self.ram.write(BASE, memory.tobytes())
@@ -87,7 +92,7 @@ class Bench:
         ):
             await self.write(name, value)
 
-    async def run(self, job, memory, expected):
+    async def run(self, job: Job, memory: Array, expected: Array) -> None:
         """Run a job to its interrupt and compare all memory."""
         await self.start(job, memory)
         if not self.dut.irq_o.value:
@@ -101,7 +106,7 @@ class Bench:
         assert (held[BASE + memory.size :] == GUARD).all()
 
 
-def layer(seed):
+def layer(seed: int) -> tuple[Job, Array, Array]:
     """Return (job, memory, memory afterwards) of a padded convolution."""
     rng = np.random.default_rng(seed)
     shape = ConvShape(
@@ -123,7 +128,7 @@ def layer(seed):
 
 @cocotb.test()
 @cocotb.parametrize(pause=[0, 50])
-async def registers_have_their_reset_values(dut, pause):
+async def registers_have_their_reset_values(dut: Dut, pause: int) -> None:
     """Each register reads its reset value, keeps what may be written, and no other."""
     bench = Bench(dut, pause, seed=1)
     await bench.reset()
@@ -145,7 +150,7 @@ async def registers_have_their_reset_values(dut, pause):
 
 @cocotb.test()
 @cocotb.parametrize(pause=[0, 20, 70])
-async def layers_are_exact(dut, pause):
+async def layers_are_exact(dut: Dut, pause: int) -> None:
     """A layer on a memory that stalls all channels; a second one without a reset between."""
     bench = Bench(dut, pause, seed=pause)
     await bench.reset()
@@ -154,7 +159,7 @@ async def layers_are_exact(dut, pause):
 
 
 @cocotb.test()
-async def reset_in_mid_command(dut):
+async def reset_in_mid_command(dut: Dut) -> None:
     """Hardware reset at random cycles of a job; the next job is exact."""
     bench = Bench(dut, 20, seed=9)
     await bench.reset()
@@ -168,7 +173,7 @@ async def reset_in_mid_command(dut):
 
 
 @cocotb.test()
-async def soft_reset_in_mid_command(dut):
+async def soft_reset_in_mid_command(dut: Dut) -> None:
     """Soft reset at random cycles of a job finishes open bursts; the next job is exact."""
     bench = Bench(dut, 20, seed=10)
     await bench.reset()

@@ -1,15 +1,20 @@
 """Testbench of ``dram_walker``: bursts of random regions against a model that lists their beats."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
+Dut = Any  # a handle has the attributes of its design
+
 ADDRESS_ERROR = 5
 
+Region = dict[str, int]
 
-def beats(region, beat_bytes):
+
+def beats(region: Region, beat_bytes: int) -> list[int]:
     """Return the beats of a region in order, as positions in the window."""
     first = region["offset"] // beat_bytes
     return [
@@ -20,7 +25,7 @@ def beats(region, beat_bytes):
     ]
 
 
-def draw(chance, beat_bytes):
+def draw(chance: random.Random, beat_bytes: int) -> Region:
     """Draw a region; joined rows and blocks come up often."""
     size, rows, blocks = chance.randint(1, 40), chance.randint(1, 6), chance.randint(1, 4)
     row_pitch = chance.choice([size, size, size + 3, chance.randint(0, 2**32 - 1)])
@@ -35,7 +40,7 @@ def draw(chance, beat_bytes):
     }
 
 
-async def start(dut, region, window):
+async def start(dut: Dut, region: Region, window: int) -> None:
     """Hand a region to the idle walker."""
     for name, value in region.items():
         getattr(dut, f"{name}_i").value = value
@@ -46,7 +51,7 @@ async def start(dut, region, window):
     dut.start_i.value = 0
 
 
-def burst(dut):
+def burst(dut: Dut) -> tuple[int, int, int, int]:
     """Return (offset, beats, last, index) of the burst offered."""
     bits = int(dut.burst_o.value)
     return bits >> 37, (bits >> 33 & 15) + 1, bits >> 32 & 1, bits & 0xFFFFFFFF
@@ -54,11 +59,11 @@ def burst(dut):
 
 @cocotb.test()
 @cocotb.parametrize(ready=[100, 30])
-async def bursts_cover_the_region_and_nothing_else(dut, ready):
+async def bursts_cover_the_region_and_nothing_else(dut: Dut, ready: int) -> None:
     """Beats in order; 16 at most, none past a multiple of 16 or the window; a fault stops it."""
     chance = random.Random(ready)
     beat_bytes = int(dut.BeatBytes.value)
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+    Clock(dut.clk_i, 10, unit="ns").start()
     dut.clear_i.value = 0
     dut.start_i.value = 0
     dut.ready_i.value = 0
@@ -70,7 +75,8 @@ async def bursts_cover_the_region_and_nothing_else(dut, ready):
         window = beat_bytes * chance.choice([1 << 16, 1 << 16, chance.randint(1, 700)])
         wanted = beats(region, beat_bytes)
         await start(dut, region, window)
-        seen, ended, fault = [], False, False
+        seen: list[int] = []
+        ended, fault = False, 0
         for _ in range(40 * len(wanted) + 50):
             dut.ready_i.value = chance.randrange(100) < ready
             await ReadOnly()

@@ -2,15 +2,18 @@
 
 import random
 from collections import deque
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
+Dut = Any  # a handle has the attributes of its design
 
-async def reset(dut):
+
+async def reset(dut: Dut) -> None:
     """Start the clock and leave reset with an idle, empty FIFO."""
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+    Clock(dut.clk_i, 10, unit="ns").start()
     for name in ("clear_i", "valid_i", "ready_i", "data_i"):
         getattr(dut, name).value = 0
     dut.rst_ni.value = 0
@@ -21,11 +24,11 @@ async def reset(dut):
 
 @cocotb.test()
 @cocotb.parametrize(push=[10, 50, 100], pop=[10, 50, 100])
-async def behaves_like_a_queue(dut, push, pop):
+async def behaves_like_a_queue(dut: Dut, push: int, pop: int) -> None:
     """At any mix of pushes and pops the output is the queue's oldest entry; clear empties it."""
     chance = random.Random(push * 101 + pop)
     depth, width = int(dut.Depth.value), int(dut.Width.value)
-    model = deque()
+    model: deque[int] = deque()
     await reset(dut)
     for _ in range(1500):
         await FallingEdge(dut.clk_i)

@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -10,13 +11,17 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from heterolith.hw.fixed import saturate, scaled
 
+Dut = Any  # a handle has the attributes of its design
+
 LATENCY = 7
 """Clock edges from operands to code."""
+
+Operands = dict[str, int]
 
 SUMS = (0, 1, -1, 2**31 - 1, -(2**31), 2**24, -(2**24) - 1)
 
 
-def operands(chance):
+def operands(chance: random.Random) -> Operands:
     """Draw operands; extremes and small shifts come up often."""
     wide = chance.getrandbits(32) - 2**31
     low, high = sorted(chance.randint(-128, 127) for _ in range(2))
@@ -35,7 +40,7 @@ def operands(chance):
     }
 
 
-def expected(o):
+def expected(o: Operands) -> int:
     """Return the code of the arithmetic contract, as the byte on the port."""
     total = np.array([o["sum"] + o["bias"]], np.int64).astype(np.int32)
     value = scaled(total, o["multiplier"], o["shift"])
@@ -45,23 +50,22 @@ def expected(o):
     return int(saturate(value, o["zero"], o["low"], o["high"])[0]) & 0xFF
 
 
-def finish_bits(o):
+def finish_bits(o: Operands) -> int:
     """Return ``finish_t`` of core_pkg."""
-    fields = ((o["residual"], 1), (o["addend_multiplier"], 16), (o["addend_shift"], 6))
-    fields += ((o["zero"], 8), (o["low"], 8), (o["high"], 8))
+    widths = {"residual": 1, "addend_multiplier": 16, "addend_shift": 6, "zero": 8, "low": 8}
     bits = 0
-    for value, width in fields:
-        bits = bits << width | (value & ((1 << width) - 1))
+    for name, width in {**widths, "high": 8}.items():
+        bits = bits << width | (o[name] & ((1 << width) - 1))
     return bits
 
 
 @cocotb.test()
 @cocotb.parametrize(busy=[100, 40])
-async def equals_the_arithmetic_contract(dut, busy):
+async def equals_the_arithmetic_contract(dut: Dut, busy: int) -> None:
     """Random operands at full rate and with gaps."""
     chance = random.Random(busy)
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
-    pipeline = deque([None] * LATENCY)
+    Clock(dut.clk_i, 10, unit="ns").start()
+    pipeline: deque[Operands | None] = deque([None] * LATENCY)
     for _ in range(4000):
         await FallingEdge(dut.clk_i)
         o = operands(chance) if chance.randrange(100) < busy else None

@@ -19,30 +19,30 @@ from heterolith.hw.shapes import ConvShape
 from heterolith.hw.single import layer_job
 from heterolith.hw.verilated import DramModel, VerilatedDevice
 
-from .accel_cases import SMALL, TESTED, case, device, layers, linear
-from .rtl_cases import STEADY, UNEVEN, machine
+from .accel_cases import SMALL, case, layers, linear
+from .rtl_cases import BUILDS, STEADY, UNEVEN, functional, machine
 
 
 def check(job, memory, name, dram):
     """Run a job on both devices: same memory, same counters, no bus rule broken."""
     expected = memory.copy()
-    functional = device(name).run_job(job, expected)
+    reference = functional(name).run_job(job, expected)
     core = machine(name, dram)
     before = core.violations
     counters = core.run_job(job, memory)
     assert np.array_equal(memory, expected)
     for field in fields(Counters):
-        assert getattr(counters, field.name) == getattr(functional, field.name), field.name
+        assert getattr(counters, field.name) == getattr(reference, field.name), field.name
     assert core.violations == before
     return counters
 
 
 @settings(deadline=None, max_examples=40)
-@given(layers(), st.sampled_from(["small", "small", "small", "ultra96"]), st.booleans())
+@given(layers(), st.sampled_from(sorted(BUILDS)), st.booleans())
 def test_layers_equal_golden_model_and_functional_device(layer, name, steady):
     """Any layer on any memory: the codes of the golden model, the memory of the functional one."""
     shape, parameters, arrays, expected = case(layer)
-    job = layer_job(TESTED[name], shape, parameters)
+    job = layer_job(BUILDS[name], shape, parameters)
     memory = job.memory(*arrays)
     check(job.job, memory, name, STEADY if steady else UNEVEN)
     assert np.array_equal(job.result(memory).reshape(expected.shape), expected)

@@ -136,10 +136,12 @@ def test_soft_reset_at_any_cycle(dram):
     total = core.counter("CYCLES")
     before = core.violations
     for cycles in np.random.default_rng(5).integers(1, total, 25):
-        core.start(memory.copy(), job.command_offset, len(job.commands))
+        dropped = memory.copy()
+        core.start(dropped, job.command_offset, len(job.commands))
         core.clock(int(cycles))
         core.write("CONTROL", RESET)
         assert core.settle()
+        assert ((dropped == memory) | (dropped == expected)).all()
         assert core.read("STATUS") in (0, DONE)
         core.write("INTERRUPT_STATUS", 3)
         again = memory.copy()

@@ -79,6 +79,7 @@ def test_activation_attributes_agree_with_onnxruntime(reference, op, attributes)
 def test_prelu_broadcasts_its_slope(reference):
     """A slope per channel broadcasts over the spatial axes."""
     x, slope = floats(2, 3, 5), np.array([[0.1], [0.2], [-0.3]], np.float32)
+    x[~np.isfinite(x)] = 1.0  # ONNX Runtime before 1.24 makes NaN of infinity
     (expected,) = reference("PRelu", {}, [x, slope])
     np.testing.assert_allclose(compute("PRelu", {}, [x, slope])[0], expected, rtol=1e-6)
 

@@ -1,12 +1,17 @@
 """Pooling agrees with ONNX Runtime, rounding up and padding included."""
 
 import numpy as np
+import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.sw.ops import compute
+
+
+OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
+"""These count elements beyond the padded input when rounding up; operator set 18 does not."""
 
 
 def axes(draw, rank, low, high):
@@ -71,6 +76,7 @@ def test_max_pool_indices_of_infinite_input_point_inside():
 def test_average_pool_agrees_with_onnxruntime(reference, pool, include):
     """Means equal ONNX Runtime's, with and without padding counted."""
     attributes, size = pool
+    assume(not (OLD_RUNTIME and include and attributes.get("ceil_mode")))
     attributes = {**attributes, "count_include_pad": include}
     x = np.random.default_rng(sum(size)).standard_normal((2, 3, *size)).astype(np.float32)
     (got,) = compute("AveragePool", attributes, [x])
