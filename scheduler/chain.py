@@ -16,6 +16,13 @@ from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
 from heterolith.scheduler.ways import ModuleTable
 
+FEWEST = 300
+"""Candidates at a cut that are always allowed."""
+PAIRS = 16
+"""Pairs of label and way that cost as much as the comparison of one candidate."""
+BLOCK = 500_000
+"""Pairs that are held against the ceilings at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainBounds:
@@ -176,11 +183,3 @@ class Composer:
             picks = table.picks[:, way].tolist() + picks
             column = int(labels.parents[column])
         return Composition(value, tuple(picks), self.dropped)
-
-
-FEWEST = 300
-"""Candidates at a cut that are always allowed."""
-PAIRS = 16
-"""Pairs of label and way that cost as much as the comparison of one candidate."""
-BLOCK = 500_000
-"""Pairs that are held against the ceilings at once."""

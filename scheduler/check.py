@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from heterolith.scheduler.check_alternatives import check_alternatives
 from heterolith.scheduler.plan import Assignment, Plan, Transfer
 from heterolith.scheduler.problem import HOME, Choice, Hop, Problem
 
@@ -35,6 +36,7 @@ def check(problem: Problem, plan: Plan) -> tuple[str, ...]:
         *_figures(problem, plan, choices, hops),
         *_limits(problem, plan),
         *_certificate(problem, plan, choices, hops),
+        *check_alternatives(problem, plan, choices),
     )
 
 

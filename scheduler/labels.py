@@ -1,10 +1,10 @@
 """Label tables: every way to carry out the first tasks of a module, one per column.
 
 A column holds when devices and links become free, where each live tensor was made and when it is
-at each device, and the amounts paid. `LARGEST` stands for "not there". For equal makers the timeline
-is monotone in all of these (max-plus), also in "not there": if a tensor has arrived over a link that
-is free no later, a transfer yet to start arrives no earlier. So a column that is nowhere smaller
-than another one is redundant.
+at each device, and the amounts paid. `LARGEST` stands for "not there". Between columns with equal
+makers, what follows is monotone in all of these (max-plus), also in "not there": where a link is
+free no later after carrying a tensor, a transfer yet to start arrives no earlier. So a column that
+is nowhere smaller than another one is redundant.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ def _criteria(problem: Problem, aim: str, bounds: _Bounds) -> list[_Criterion]:
 
 
 def _overrun(row: _Criterion, most: int) -> _Criterion:
-    """Return a criterion that is at most `FULL` if a limit is kept, and close to it at the limit."""
+    """Return a criterion that is at most `FULL` if a limit is kept, close to it at the limit."""
     limit = row.limit or 0
     shift = max(0, min(FULL.bit_length(), 61 - most.bit_length()))
     scale = -(-(limit << shift) // FULL)

@@ -11,6 +11,12 @@ from heterolith.scheduler.model import LARGEST, Floats, Model
 
 Totals = Callable[[Floats], Floats]
 """Weights by criteria, shape (scores, criteria), to least scores of a whole plan."""
+NEAR = (0.6, 1.6)
+"""Factors of the neighbours of the best multipliers, which also lead to other plans."""
+SPREADS = (2.0**16, 2.0**4, 2.0)
+"""How far a multiplier is varied up and down, round by round."""
+STEPS = 17
+"""Trials per coordinate and round."""
 
 
 def tune(model: Model, totals: Totals, start: Floats | None = None) -> tuple[Scores, Floats]:
@@ -52,12 +58,4 @@ def _balanced(model: Model, totals: Totals) -> Floats:
     shares = np.divide(1.0, scales, out=np.zeros_like(scales), where=in_value)
     known = least[in_value & np.isfinite(least)] * shares[in_value & np.isfinite(least)]
     size = max(known.max(initial=0.0), 1.0)
-    return np.where(in_value, shares, size / np.maximum(limits, 1.0))
-
-
-NEAR = (0.6, 1.6)
-"""Factors of the neighbours of the best multipliers, which also lead to other plans."""
-SPREADS = (2.0**16, 2.0**4, 2.0)
-"""How far a multiplier is varied up and down, round by round."""
-STEPS = 17
-"""Trials per coordinate and round."""
+    return np.asarray(np.where(in_value, shares, size / np.maximum(limits, 1.0)))
