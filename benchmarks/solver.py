@@ -1,20 +1,27 @@
 """How long planning takes: networks of 100 to 300 tasks on four devices. Everything is synthetic.
 
 Costs are drawn, not measured: log-uniform work, device speeds and powers of plausible size, two
-boards joined by Ethernet. Run: python benchmarks/solver.py
+boards joined by Ethernet. Seconds are measured: CPU time of one core of the machine that runs the
+script. Run: python benchmarks/solver.py. Writes benchmarks/results/solver.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 from random import Random
-from time import perf_counter
+from time import process_time
 
+from heterolith.errors import InfeasibleError
 from heterolith.scheduler.problem import HOME, Choice, Hop, Limits, Problem, Task, Tensor
-from heterolith.scheduler.solve import minimise, solve
+from heterolith.scheduler.solve import solve
+from heterolith.scheduler.timeline import evaluate
 
+RESULTS = Path(__file__).parent / "results" / "solver.csv"
 DEVICES = (("fpga", 60.0, 2500), ("cpu", 6.0, 1200), ("gpu", 150.0, 6500), ("host", 9.0, 2200))
 """Name, speed in MMAC/ms, dynamic power in mW."""
 LINKS = (("axi", 1200.0, 20.0, 300), ("ethernet", 110.0, 200.0, 900), ("dram", 5000.0, 10.0, 500))
@@ -31,10 +38,10 @@ class Builder:
         self.name, self.rng = name, Random(seed)
         self.tasks: list[Task] = []
         self.tensors: list[Tensor] = []
-        self.outputs: list[int] = []
-        self.input = self._tensor(HOME, 150_000)
+        self.input = self.tensor(HOME, 150_000)
 
-    def _tensor(self, producer: int, size: int) -> int:
+    def tensor(self, producer: int, size: int) -> int:
+        """Add a tensor of some bytes."""
         routes = {}
         for (origin, target), links in WAYS.items():
             for ends, way in (((origin, target), links), ((target, origin), links[::-1])):
@@ -62,7 +69,7 @@ class Builder:
                     cost=self.rng.random(),
                 )
             )
-        output = self._tensor(len(self.tasks), self.rng.randrange(20_000, 800_000))
+        output = self.tensor(len(self.tasks), self.rng.randrange(20_000, 800_000))
         name = f"layer{len(self.tasks)}"
         self.tasks.append(Task(name=name, inputs=inputs, outputs=(output,), choices=tuple(choices)))
         return output
@@ -172,7 +179,7 @@ def unet(count: int, seed: int = 0) -> Problem:
 def attention(count: int, seed: int = 0) -> Problem:
     """Transformer blocks that all read one mask, a network input: no cuts."""
     net = Builder(f"attention {count}", seed)
-    mask = net._tensor(HOME, 2_000)
+    mask = net.tensor(HOME, 2_000)
     tensor = net.layer(net.input)
     while len(net.tasks) < count:
         query, key, value = (net.layer(tensor) for _ in range(3))
@@ -189,44 +196,55 @@ def with_limits(problem: Problem, kind: str) -> Problem:
     """Return a problem under an objective and limits that bind."""
     if kind in ("energy", "latency", "scalenet"):
         return replace(problem, objective=kind)
-    fastest = solve(replace(problem, objective="latency"))
-    cheapest = solve(replace(problem, objective="energy"))
-    assert fastest is not None
-    assert cheapest is not None
-    deadline_ns = round(1.25 * fastest.objective)
-    limits = Limits(deadline_ns=deadline_ns)
-    if kind == "deadline+memory":
-        least = minimise(replace(problem, limits=limits), aim="memory")
-        assert least is not None
-        room = round(1.1 * least.value)
-        limits = replace(limits, memory_bytes=problem.activation_bytes + room)
+    problem = replace(problem, objective="energy")
     if kind == "peak":
-        limits = Limits(peak_power_mw=problem.idle_mw + 7000)
-    return replace(problem, objective="energy", limits=limits)
+        return replace(problem, limits=Limits(peak_power_mw=problem.idle_mw + 7000))
+    fastest = solve(replace(problem, objective="latency"))
+    assert fastest is not None
+    slack = 1.25 if kind == "deadline" else 3.0
+    limits = Limits(deadline_ns=round(slack * fastest.objective))
+    if kind == "deadline+memory":
+        free = solve(replace(problem, limits=limits))
+        assert free is not None
+        most = max(evaluate(problem, free.selection).memory_bytes)
+        limits = replace(limits, memory_bytes=round(0.7 * most))
+    return replace(problem, limits=limits)
 
 
 KINDS = ("latency", "energy", "scalenet", "deadline", "deadline+memory", "peak")
+HEADER = ("network", "tasks", "request", "method", "seconds", "gap")
+
+
+def measure(problem: Problem) -> tuple[str, float, float]:
+    """Return method, seconds of one core and gap."""
+    start_s = process_time()
+    try:
+        solution = solve(problem)
+    except InfeasibleError:
+        return "none found", process_time() - start_s, math.nan
+    elapsed_s = process_time() - start_s
+    if solution is None:
+        return "infeasible", elapsed_s, math.nan
+    return ("exact" if solution.gap == 0 else "beam"), elapsed_s, solution.gap
 
 
 def main() -> None:
-    """Print network, tasks, request, method, seconds and gap."""
+    """Print and write network, tasks, request, method, seconds and gap."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     print("synthetic costs, 4 devices, one core")
-    print("network          n    request           method     s      gap")
-    for network in NETWORKS:
-        for count in (100, 250):
-            for kind in KINDS:
-                problem = with_limits(network(count), kind)
-                start_s = perf_counter()
-                solution = solve(problem)
-                elapsed_s = perf_counter() - start_s
-                assert solution is not None
-                method = "exact" if solution.gap == 0 else solution.method.split()[0]
-                print(
-                    f"{network.__name__:16s} {len(problem.tasks):<4d} {kind:17s} {method:10s} "
-                    f"{elapsed_s:<6.2f} {solution.gap:.2%}",
-                    flush=True,
-                )
+    print("{:12s} {:>5s} {:16s} {:10s} {:>7s} {:>8s}".format(*HEADER))
+    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(HEADER)
+        for network, count, kind in product(NETWORKS, (100, 250), KINDS):
+            problem = with_limits(network(count), kind)
+            method, seconds, gap = measure(problem)
+            name, tasks = network.__name__, len(problem.tasks)
+            table.writerow([name, tasks, kind, method, f"{seconds:.2f}", f"{gap:.4f}"])
+            print(
+                f"{name:12s} {tasks:5d} {kind:16s} {method:10s} {seconds:7.2f} {gap:8.2%}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

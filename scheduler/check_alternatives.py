@@ -1,6 +1,6 @@
 """The checker's part on alternatives: replays the plan with one choice changed.
 
-Like `check` it shares no code with solver or timeline; the execution model is written out once more.
+Like `check` it shares no code with solver or timeline: the execution model stands here once more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heterolith.scheduler.plan import Alternative, Plan
-from heterolith.scheduler.problem import HOME, Choice, Problem
+from heterolith.scheduler.problem import Choice, Problem
 
 TOLERANCE = 1e-9
 """Relative tolerance of objectives, which are floating point."""

@@ -8,13 +8,14 @@ value that is feasible with the others kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from heterolith.scheduler.objective import UNITS, broken_limits, value
 from heterolith.scheduler.plan import Alternative
 from heterolith.scheduler.problem import Choice, Limits, Problem
-from heterolith.scheduler.solve import Minimum, minimise
+from heterolith.scheduler.solve import is_feasible, minimise
 from heterolith.scheduler.timeline import (
     Replay,
     Totals,
@@ -118,24 +119,31 @@ NAMES = {
 
 
 def explain_infeasible(problem: Problem) -> Infeasibility:
-    """Explain a problem for which `solve` found no plan."""
+    """Explain a problem for which `solve` found no plan.
+
+    Raises
+    ------
+    InfeasibleError
+        If without one of the limits a plan can be neither found nor ruled out.
+    """
     conflict = [name for name in NAMES if getattr(problem.limits, name) is not None]
     for name in tuple(conflict):
         kept = [other for other in conflict if other != name]
-        if minimise(_with(problem, kept)) is None:
+        if not is_feasible(_with(problem, kept)):
             conflict = kept
     if not conflict:
         message = f"no placement of {problem.name} fits the memories of the platform or its links"
         return Infeasibility(conflict=(), nearest=(), message=message)
-    nearest = []
+    nearest: dict[str, _Nearest] = {}
     for name in conflict:
-        found = _NEAREST[name](_with(problem, [other for other in conflict if other != name]))
+        kept = [other for other in conflict if other != name]
+        found = _NEAREST[name](_with(problem, kept))
         if found is not None:
-            nearest.append((name, found))
+            nearest[name] = found
     return Infeasibility(
         conflict=tuple(conflict),
-        nearest=tuple(nearest),
-        message=_message(problem, conflict, dict(nearest)),
+        nearest=tuple((name, found.amount) for name, found in nearest.items()),
+        message=_message(problem, conflict, nearest),
     )
 
 
@@ -145,64 +153,83 @@ def _with(problem: Problem, kept: Sequence[str]) -> Problem:
     return replace(problem, objective="latency", limits=limits)
 
 
-def _least_deadline_ns(problem: Problem) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """A feasible value of a limit, the plan that has it, and whether none is nearer."""
+
+    amount: int
+    selection: tuple[int, ...]
+    proved: bool
+
+
+def _least_deadline(problem: Problem) -> _Nearest | None:
     aim = "objective" if problem.limits.average_power_mw is None else "period"
     found = minimise(problem, aim=aim)
-    return None if found is None else found.value
+    return None if found is None else _Nearest(found.value, found.selection, found.proved)
 
 
-def _least_average_mw(problem: Problem) -> int | None:
-    window_ns = problem.limits.deadline_ns
-    if window_ns is None:
-        return problem.idle_mw + 1
+def _least_average(problem: Problem) -> _Nearest | None:
     found = minimise(replace(problem, objective="energy"))
     if found is None:
         return None
-    dynamic_pj = evaluate(problem, found.selection).energy_pj
-    return problem.idle_mw + -(-dynamic_pj // window_ns)
+    window_ns = problem.limits.deadline_ns
+    amount = problem.idle_mw + 1
+    if window_ns is not None:
+        dynamic_pj = evaluate(problem, found.selection).energy_pj
+        amount = problem.idle_mw + -(-dynamic_pj // window_ns)
+    return _Nearest(amount, found.selection, found.proved or window_ns is None)
 
 
-def _least_peak_mw(problem: Problem) -> int | None:
-    """Bisect between idle power and the peak of a plan without the limit."""
+def _least_peak(problem: Problem) -> _Nearest | None:
+    """Bisect between the power of the lightest choices and the peak of some plan."""
     found = minimise(problem)
     if found is None:
         return None
-    low, high = problem.idle_mw, evaluate(problem, found.selection).peak_power_mw
+    lightest = (min(c.power_mw for c in task.choices) for task in problem.tasks)
+    low = problem.idle_mw + max(lightest, default=0) - 1
+    high, selection = evaluate(problem, found.selection).peak_power_mw, found.selection
+    probe = low + 1
     while high - low > 1:
-        middle = (low + high) // 2
-        limits = replace(problem.limits, peak_power_mw=middle)
+        limits = replace(problem.limits, peak_power_mw=probe)
         found = minimise(replace(problem, limits=limits))
         if found is None:
-            low = middle
+            low = probe
         else:
-            high = evaluate(problem, found.selection).peak_power_mw
-    return high
+            selection = found.selection
+            high = evaluate(problem, selection).peak_power_mw
+        probe = (low + high) // 2
+    return _Nearest(high, selection, proved=True)
 
 
-def _least_memory_bytes(problem: Problem) -> int | None:
+def _least_memory(problem: Problem) -> _Nearest | None:
     found = minimise(problem, aim="memory")
     if found is None:
         return None
-    return max(evaluate(problem, found.selection).memory_bytes)
+    amount = max(evaluate(problem, found.selection).memory_bytes)
+    return _Nearest(amount, found.selection, found.proved)
 
 
 _NEAREST = {
-    "deadline_ns": _least_deadline_ns,
-    "average_power_mw": _least_average_mw,
-    "peak_power_mw": _least_peak_mw,
-    "memory_bytes": _least_memory_bytes,
+    "deadline_ns": _least_deadline,
+    "average_power_mw": _least_average,
+    "peak_power_mw": _least_peak,
+    "memory_bytes": _least_memory,
 }
 
 
-def _quantity(name: str, amount: int) -> str:
-    if name == "deadline_ns":
-        return f"{amount / 1e6:.4g} ms"
-    if name == "memory_bytes":
-        return f"{amount / 2**20:.4g} MiB"
-    return f"{amount / 1e3:.4g} W"
+def _quantity(name: str, amount: int, *, up: bool = False) -> str:
+    """Return a limit as people write it; rounded up it is a limit that can be kept."""
+    unit, scale = {"deadline_ns": ("ms", 1e6), "memory_bytes": ("MiB", 2.0**20)}.get(
+        name, ("W", 1e3)
+    )
+    shown = amount / scale
+    if up and shown:
+        step = 10.0 ** (math.floor(math.log10(shown)) - 3)
+        shown = math.ceil(shown / step - 1e-9) * step
+    return f"{shown:.4g} {unit}"
 
 
-def _message(problem: Problem, conflict: Sequence[str], nearest: dict[str, int]) -> str:
+def _message(problem: Problem, conflict: Sequence[str], nearest: dict[str, _Nearest]) -> str:
     asked = " and ".join(f"{NAMES[n]} {_quantity(n, getattr(problem.limits, n))}" for n in conflict)
     together = " together" if len(conflict) > 1 else ""
     kept = ", the other limits kept" if len(conflict) > 1 else ""
@@ -210,23 +237,23 @@ def _message(problem: Problem, conflict: Sequence[str], nearest: dict[str, int])
     for name in conflict:
         if name not in nearest:
             reasons.append(f"no {NAMES[name]} is enough{kept}")
-        elif name == "deadline_ns":
-            reasons.append(f"fastest plan takes {_quantity(name, nearest[name])}{kept}")
+            continue
+        found = nearest[name]
+        amount, known = _quantity(name, found.amount, up=True), "" if found.proved else " found"
+        if name == "deadline_ns":
+            reasons.append(f"fastest plan{known} takes {amount}{kept}")
         else:
-            reasons.append(f"least {NAMES[name]} is {_quantity(name, nearest[name])}{kept}")
-    if conflict == ["deadline_ns"]:
-        reasons[0] += f" ({_slowest(problem)})"
+            reasons.append(f"least {NAMES[name]}{known} is {amount}{kept}")
+    if conflict == ["deadline_ns"] and "deadline_ns" in nearest:
+        reasons[0] += f" ({_slowest(problem, nearest['deadline_ns'].selection)})"
     if "average_power_mw" in conflict:
         reasons.append(f"idle alone is {_quantity('average_power_mw', problem.idle_mw)}")
     return f"{asked} cannot be met{together}: {'; '.join(reasons)}"
 
 
-def _slowest(problem: Problem) -> str:
-    """Return the layers that take longest in the fastest plan."""
-    found: Minimum | None = minimise(_with(problem, ()))
-    if found is None:
-        return "no plan"
-    choices = chosen(problem, found.selection)
+def _slowest(problem: Problem, selection: Sequence[int]) -> str:
+    """Return the layers that take longest in a plan."""
+    choices = chosen(problem, selection)
     pairs = zip(problem.tasks, choices, strict=True)
     slowest = sorted(pairs, key=lambda pair: -pair[1].latency_ns)[:LARGEST_LAYERS]
     parts = (

@@ -84,8 +84,9 @@ class Optimizer:
                 self._compose(self.labels // 8)
             self._widen()
             self._tune()
+        spare = max(0.0, self.effort / EFFORT)
         dropped = min(
-            self._compose(0 if self.late() else self.labels),
+            self._compose(0 if self.late() else int(self.labels * (1 + 3 * spare))),
             *(t.dropped for t in self.tables.values()),
         )
         proved = max(self.lower_bound, dropped)

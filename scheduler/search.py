@@ -24,8 +24,6 @@ from heterolith.scheduler.ways import ModuleTable
 
 FEW = 24
 """Tables of at most this many columns are not searched for dominated ones."""
-BRANCHES = 4
-"""Columns that come of one, as assumed when effort is shared out among steps."""
 NARROWEST = 48
 WIDEST = 40_000
 """Width of a table at least and at most."""
@@ -88,9 +86,10 @@ class ModuleSearch:
         history = []
         steps = self.program.steps
         for position, step in enumerate(steps):
-            bounds = 2 * len(guide.weights) * (len(step.survivors) + len(step.options))
+            branches = sum(len(options) for _, options in step.options)
+            bounds = 2 * len(guide.weights) * (len(step.survivors) + branches)
             items = len(table.busy) + len(step.inputs)
-            column = (layout.rows + 6 * items) * BRANCHES + bounds
+            column = (layout.rows + 6 * items) * branches + bounds
             width = (effort - self.cells) // (column * (len(steps) - position))
             self.cells += bounds * len(table)
             table = self._extend(table, position, step)

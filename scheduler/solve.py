@@ -142,6 +142,19 @@ def minimise(
     return _minimum(watched.model, best, bound, interrupted=watched.interrupted)
 
 
+def is_feasible(problem: Problem) -> bool:
+    """Whether some plan keeps the limits; often settled without a search.
+
+    Raises
+    ------
+    InputError, InfeasibleError
+        As `solve`.
+    """
+    model = build_model(problem, concurrent=False)
+    found = all(model.options) and _seed(model).picks
+    return bool(found) or minimise(problem) is not None
+
+
 def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Minimum | None:
     """Minimise with or without watching the power of concurrent items."""
     model = build_model(problem, aim=aim, concurrent=concurrent)

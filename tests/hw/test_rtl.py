@@ -15,7 +15,7 @@ from heterolith.hw.job import JobBuilder
 from heterolith.hw.mapping import convolution
 from heterolith.hw.program import Compute, Load, Store, encode
 from heterolith.hw.regmap import MAGIC, VERSION
-from heterolith.hw.shapes import ConvShape
+from heterolith.hw.shapes import ConvShape, ElementwiseShape
 from heterolith.hw.single import layer_job
 from heterolith.hw.verilated import DramModel, VerilatedDevice
 
@@ -46,6 +46,67 @@ def test_layers_equal_golden_model_and_functional_device(layer, name, steady):
     memory = job.memory(*arrays)
     check(job.job, memory, name, STEADY if steady else UNEVEN)
     assert np.array_equal(job.result(memory).reshape(expected.shape), expected)
+
+
+def exact(shape, name, residual=False):
+    """Run a layer of random codes and compare it with the golden model."""
+    layer = (shape, 17, False, residual)
+    _, parameters, arrays, expected = case(layer)
+    job = layer_job(BUILDS[name], shape, parameters)
+    memory = job.memory(*arrays)
+    check(job.job, memory, name, STEADY)
+    assert np.array_equal(job.result(memory).reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("name", sorted(BUILDS))
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6])
+def test_depthwise_windows(width, name):
+    """Each window width, with strides below, at and above it, and rows that leave slots idle."""
+    for stride in ((1, 1), (2, 2), (1, width + 1)):
+        size = (7, width + 2 * stride[1] + 1)
+        pads = (1, width // 2, 0, width // 2)
+        shape = ConvShape(
+            in_channels=40,
+            out_channels=40,
+            height=size[0],
+            width=size[1],
+            kernel=(3, width),
+            stride=stride,
+            pads=pads,
+            groups=40,
+        )
+        exact(shape, name, residual=stride[0] == 2)
+
+
+@pytest.mark.parametrize("name", sorted(BUILDS))
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images(channels, name):
+    """First layers of few channels: odd widths, padding on all sides, strides."""
+    for kernel, stride, width in ((3, 1, 21), (7, 2, 30), (11, 4, 43)):
+        shape = ConvShape(
+            in_channels=channels,
+            out_channels=24,
+            height=13,
+            width=width,
+            kernel=(kernel, kernel),
+            stride=(stride, stride),
+            pads=(kernel // 2,) * 4,
+        )
+        exact(shape, name)
+
+
+@pytest.mark.parametrize("name", sorted(BUILDS))
+def test_groups_that_wait_for_the_requantizers(name):
+    """One step a pixel, with and without a residual, and sums in parts: nothing overtakes."""
+    for elements in (1, 999, 3000):
+        exact(ElementwiseShape(kind="add", elements=elements), name)
+        exact(ElementwiseShape(kind="requantize", elements=elements), name)
+    for channels in (8, 300, 1500):
+        shape = ConvShape(
+            in_channels=channels, out_channels=72, height=5, width=9, kernel=(1, 1), batch=2
+        )
+        exact(shape, name)
+        exact(shape, name, residual=True)
 
 
 @pytest.mark.parametrize("dram", [STEADY, UNEVEN])
