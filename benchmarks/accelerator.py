@@ -66,7 +66,7 @@ def measure(name: str, array: ArrayConfig, dram: DramModel, mhz: float) -> Row:
     core.close()
     result = network.output.read(memory)
     utilization = network.macs / (counters.cycles * array.macs_per_cycle)
-    model = simulate(job.commands, job.geometry, modelled)
+    model = simulate(job.commands, job.geometry, modelled, job.command_offset)
     return {
         "network": name,
         "config": array.name,

@@ -22,7 +22,7 @@ def measure(name: str, array: ArrayConfig, dram: Dram) -> dict[str, float]:
     """Return the modelled figures of one network."""
     network = compile_network(name, array, dram)
     job = network.job
-    run = simulate(job.commands, job.geometry, dram)
+    run = simulate(job.commands, job.geometry, dram, job.command_offset)
     utilization = network.macs / (run.cycles * array.macs_per_cycle)
     return {
         "macs": network.macs,

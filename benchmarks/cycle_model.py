@@ -117,7 +117,9 @@ def layers(array: ArrayConfig, dram: Dram, count: int, seed: int) -> Iterator[tu
         if limit_reason(shape) or getattr(shape, "macs", 0) > CYCLES_HIGH * array.macs_per_cycle:
             continue
         layer = layer_job(array, shape, parameters, dram)
-        cycles = simulate(layer.job.commands, layer.job.geometry, dram).cycles
+        cycles = simulate(
+            layer.job.commands, layer.job.geometry, dram, layer.job.command_offset
+        ).cycles
         if CYCLES_LOW <= cycles <= CYCLES_HIGH:
             found += 1
             yield layer, cycles

@@ -25,13 +25,16 @@ from heterolith.hw.layer import (
 from heterolith.hw.layout import ceil_div
 from heterolith.hw.mapping import Mapping
 from heterolith.hw.program import COUNT_LIMIT, Compute
-from heterolith.hw.schedule import halves, whole_steps
+from heterolith.hw.schedule import COMMAND_CYCLES, halves, whole_steps
 from heterolith.hw.shapes import Pair
 from heterolith.hw.tiling import Schedule, bands, region_cols, region_rows, residual_words, walk
-from heterolith.hw.timeline import DRAIN_CYCLES, START_CYCLES, Dram, compute_cycles
+from heterolith.hw.timeline import Dram, compute_cycles
 
 LONGEST = 4
 """Most layers of a chain."""
+
+WAIT_CYCLES = 24
+"""What a COMPUTE that waits for another's result is taken to cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def _cycles(
         ceil_div(m.groups, s.slice_groups) if m.per_channel else 1
         for m, s in zip(mappings[1:], schedules[1:], strict=True)
     )
-    compute += START_CYCLES * commands + DRAIN_CYCLES * waits
+    compute += COMMAND_CYCLES * commands + WAIT_CYCLES * waits
     words = sum(1 if m.hold_weight else m.groups * m.group_words(0) for m in mappings)
     passes = 1 if words <= geometry.weight_words * 3 // 4 else count
     first = mappings[0]

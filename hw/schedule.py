@@ -26,7 +26,10 @@ from heterolith.hw.tiling import (
     residual_words,
     slices,
 )
-from heterolith.hw.timeline import START_CYCLES, Dram, compute_cycles
+from heterolith.hw.timeline import Dram, compute_cycles
+
+COMMAND_CYCLES = 10
+"""What one more COMPUTE is taken to cost: its start and what it adds to waits."""
 
 
 def halves(value: int) -> list[int]:
@@ -248,7 +251,7 @@ def modelled_cycles(m: Mapping, s: Schedule, geometry: Geometry, dram: Dram) -> 
     last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
     # A command costs its start and three fetches of four beats.
     moved = (beats + 12 * commands) * geometry.lanes / dram.bytes_per_cycle
-    return max(compute + START_CYCLES * commands, moved) + (first + last) * per_beat
+    return max(compute + COMMAND_CYCLES * commands, moved) + (first + last) * per_beat
 
 
 def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]:

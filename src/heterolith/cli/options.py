@@ -28,6 +28,14 @@ class Objective(str, Enum):
     scalenet = "scalenet"
 
 
+class FpgaDevice(str, Enum):
+    """What computes the FPGA's layers: numpy, the HLS C++, the RTL in Verilator."""
+
+    golden = "golden"
+    functional = "functional"
+    rtl = "rtl"
+
+
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="ONNX network")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Shape = Annotated[

@@ -18,6 +18,7 @@ from heterolith.cli.options import (
     AsJson,
     Ask,
     Deadline,
+    FpgaDevice,
     Memory,
     Objective,
     ObjectiveName,
@@ -59,6 +60,9 @@ def run(
         typer.Option(help=".npy of samples (first axis) for int8 ranges; default: synthetic"),
     ] = None,
     threads: Threads = None,
+    device: Annotated[
+        FpgaDevice, typer.Option(help="what computes FPGA layers, to the same bits")
+    ] = FpgaDevice.golden,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="write the output (.npy; .npz if there are several)"),
@@ -86,7 +90,15 @@ def run(
         given = read_arrays(Path(inputs))
     values = api.make_inputs(network, given)
     samples = _samples(network, calibrate)
-    result = api.run(made, network, values, calibration=samples, threads=threads, check=check)
+    result = api.run(
+        made,
+        network,
+        values,
+        calibration=samples,
+        threads=threads,
+        device=device.value,
+        check=check,
+    )
     if out is not None:
         write_atomic(out, _array_file(result.outputs))
     if as_json:
