@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test soak check format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,12 +24,17 @@ demo: $(VENV)/ready ## plan and run SqueezeNet on ultra96-v2+jetson-tx2, draw a 
 test: check ## every gate and the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL
+	HETEROLITH_SOAK=1 $(BIN)/python -m pytest -n 2 tests/hw/test_single.py tests/hw/test_rtl.py \
+		tests/sw/test_kernels.py
+
 check: $(VENV)/ready ## lint, types, floors, spelling: seconds
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python -m heterolith.hw.export --check
 
 format: $(VENV)/ready ## format and fix what ruff can
 	$(BIN)/ruff format .

@@ -1,5 +1,9 @@
-"""The RTL in Verilator against golden model and functional device."""
+"""The RTL in Verilator against golden model and functional device.
 
+`make soak` sets HETEROLITH_SOAK=1: 1,000 random layers instead of 40.
+"""
+
+import os
 from dataclasses import fields
 
 import numpy as np
@@ -37,7 +41,7 @@ def check(job, memory, name, dram):
     return counters
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=1000 if os.environ.get("HETEROLITH_SOAK") else 40)
 @given(layers(), st.sampled_from(sorted(BUILDS)), st.booleans())
 def test_layers_equal_golden_model_and_functional_device(layer, name, steady):
     """Any layer on any memory: the codes of the golden model, the memory of the functional one."""
