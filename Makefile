@@ -32,7 +32,7 @@ check: $(VENV)/ready ## lint, types, floors, spelling: seconds
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m heterolith.hw.export --check
 
