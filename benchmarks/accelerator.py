@@ -6,9 +6,9 @@ afterwards with that of the functional device bit for bit. All figures but the D
 no timing closure stands behind 300 MHz. The DPU's are measured: B1600, one core at 287 MHz on the
 same board, Xilinx Model Zoo v1.1 README (VGG: its SSD-VOC backbone).
 
-Run: python benchmarks/accelerator.py --network resnet18 --config ultra96 --json. With --all (an
-hour) it runs every network and writes benchmarks/results/accelerator.csv, row by row; --write does
-so for the networks named.
+Run: python benchmarks/accelerator.py --network resnet18 --config ultra96 --json. With --all
+(minutes) it runs every network and writes benchmarks/results/accelerator.csv, row by row; --write
+does so for the networks named.
 """
 
 from __future__ import annotations

@@ -1,19 +1,22 @@
 """Networks as jobs of the accelerator, built layer by layer from their published shapes.
 
 224 x 224 input, batch 1, weights random. Factors follow from the number of products of a sum, so
-that codes keep a standard deviation of about 40 from layer to layer and few saturate. Not a script:
-`accelerator.py` and `accelerator_model.py` import it.
+that codes keep a standard deviation of about 40 from layer to layer and few saturate.
+`accelerator.py` and `accelerator_model.py` import it; by itself it prints the size of each network.
+
+Run: python benchmarks/accelerator_networks.py --config ultra96
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from heterolith.hw.config import ArrayConfig
+from heterolith.hw.config import ArrayConfig, config
 from heterolith.hw.fixed import Output, Residual, Scaling
 from heterolith.hw.golden import LinearParameters, average_parameters
 from heterolith.hw.job import Activation, Job, JobBuilder
@@ -48,7 +51,7 @@ class Stack:
         products = math.prod(shape.weight_shape[1:])
         spread = math.sqrt(products) * rms * 127 / math.sqrt(3)
         bias = self.rng.integers(-int(spread / 4), int(spread / 4) + 1, channels, dtype=np.int32)
-        factors = SPREAD / spread * self.rng.uniform(0.7, 1.1, channels)
+        factors = SPREAD / spread * self.rng.uniform(0.85, 1.15, channels)
         return LinearParameters(
             weights=weights,
             bias=bias,
@@ -216,3 +219,20 @@ def compile_network(name: str, array: ArrayConfig, dram: Dram, seed: int = 0) ->
     return CompiledNetwork(
         job=stack.builder.finish(), macs=stack.macs, input=stack.input, output=output
     )
+
+
+def main() -> None:
+    """Print multiply-accumulates, commands and window bytes of each network."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", default="ultra96")
+    array = config(parser.parse_args().config)
+    dram = Dram(bytes_per_cycle=14.2, latency_cycles=120)
+    for name in NETWORKS:
+        network = compile_network(name, array, dram)
+        print(name, network.macs, len(network.job.commands), network.job.memory.size)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 Compiles random single layers of every kind for one configuration, each between 2,000 and 300,000
 modelled cycles, runs each on the Verilated core with a DRAM model, and compares the cycles of the
 whole job. The model's constants were measured on this project's RTL (simulated, no board) with the
-shapes of seed 1; other seeds are held out.
+shapes of seed 1; the other seeds are held out, but for the largest error of seed 2.
 
 Run: python benchmarks/cycle_model.py --shapes 200 --seed 2 --json
 """

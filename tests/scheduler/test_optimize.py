@@ -150,25 +150,31 @@ def test_the_nearest_plan_to_the_limits_tells_whether_they_can_be_kept(seed: int
         assert not broken_limits(problem, evaluate(problem, found.selection))
 
 
-@pytest.mark.usefixtures("starved")
-def test_a_search_that_finds_nothing_looks_for_any_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without plans to start from, narrow tables still find a plan, rule it out, or say neither."""
+@pytest.mark.parametrize("seed", range(60))
+def test_a_search_that_finds_nothing_looks_for_any_plan(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the first search neither finds a plan nor rules one out, the nearest plan decides."""
     monkeypatch.setattr(solver, "_seed", lambda model: optimize.Incumbent())
-    aims = []
-    whole = solver._attempt
+    whole = optimize.Optimizer.run
+    searched: list[str] = []
 
-    def recorded(problem: Problem, aim: str, *rest: object, **more: object) -> object:
-        aims.append(aim)
-        return whole(problem, aim, *rest, **more)  # type: ignore[arg-type]
+    def first_in_vain(self: optimize.Optimizer) -> float:
+        searched.append(self.model.aim)
+        return 0.0 if searched == ["objective"] else whole(self)
 
-    monkeypatch.setattr(solver, "_attempt", recorded)
-    for seed in range(400):
-        problem = problem_of(seed)
-        expected = best(problem)
-        try:
-            found = solve(problem)
-        except InfeasibleError as error:
-            assert "nor ruled out" in str(error)
-            continue
-        assert (found is None) == (expected is None)
-    assert aims.count("limits") > 5
+    monkeypatch.setattr(optimize.Optimizer, "run", first_in_vain)
+    problem = problem_of(seed)
+    expected, found = best(problem), solve(problem)
+    assert (found is None) == (expected is None)
+    if found is not None:
+        assert searched[:3] == ["objective", "limits", "objective"]
+        assert found.objective == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_search_in_vain_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that is neither found nor ruled out is an error of its own."""
+    monkeypatch.setattr(solver, "_seed", lambda model: optimize.Incumbent())
+    monkeypatch.setattr(optimize.Optimizer, "run", lambda self: 0.0)
+    with pytest.raises(InfeasibleError, match="was found, nor ruled out; relax a limit"):
+        solve(random_problem(5, "latency"))
