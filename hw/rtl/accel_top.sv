@@ -92,7 +92,7 @@ module accel_top #(
   assign m_axi_awprot = 3'b000;
   assign m_axi_arprot = 3'b000;
 
-  logic start, reset, begin_job, busy, done, error, done_event, error_event;
+  logic start, reset, accepted, busy, done, error, done_event, error_event;
   logic [63:0] window_base;
   logic [31:0] window_bytes, command_offset, command_count, watchdog;
   accel_pkg::error_e error_code;
@@ -143,7 +143,7 @@ module accel_top #(
   counters u_counters (
     .clk_i   (clk_i),
     .rst_ni  (rst_ni),
-    .clear_i (begin_job),
+    .clear_i (accepted),
     .events_i(events),
     .count_o (counter)
   );
@@ -166,7 +166,7 @@ module accel_top #(
     .command_offset_i(command_offset),
     .command_count_i (command_count),
     .watchdog_i      (watchdog),
-    .begin_o         (begin_job),
+    .accepted_o      (accepted),
     .busy_o          (busy),
     .done_o          (done),
     .error_o         (error),

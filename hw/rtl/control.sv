@@ -17,6 +17,7 @@ module control #(
   input  logic [31:0]                    command_count_i,
   input  logic [31:0]                    watchdog_i,
 
+  output logic                           accepted_o,  // START while idle: counters begin anew
   output logic                           begin_o,  // a job begins
   output logic                           clear_o,  // level: units forget what they do
   output core_pkg::tokens_t              tokens_o,
@@ -61,6 +62,7 @@ module control #(
   assign accepted = start_i && state_q == StIdle;
   assign misplaced = command_offset_i[5:0] != '0 ||
       39'(command_offset_i) + {1'b0, command_count_i, 6'b0} > 39'(window_bytes_i);
+  assign accepted_o = accepted;
   assign begin_o = accepted && !misplaced && command_count_i != '0;
   assign expired = watchdog_i != '0 && still_q >= watchdog_i;
   assign complete = finished_i && open_q == '0 && quiet_i;

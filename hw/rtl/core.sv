@@ -22,7 +22,7 @@ module core #(
   input  logic [31:0]         command_count_i,
   input  logic [31:0]         watchdog_i,
 
-  output logic                begin_o,
+  output logic                accepted_o,
   output logic                busy_o,
   output logic                done_o,
   output logic                error_o,
@@ -58,6 +58,7 @@ module core #(
 
   import core_pkg::*;
 
+  logic begin_job;
   logic clear, running, quiet, progress, read_quiet, write_quiet;
   logic push, finished, load_done, compute_done, store_done;
   fault_t compute_fault, load_fault, store_fault, read_fault, write_fault, dispatch_fault;
@@ -74,7 +75,8 @@ module core #(
     .command_offset_i(command_offset_i),
     .command_count_i (command_count_i),
     .watchdog_i      (watchdog_i),
-    .begin_o         (begin_o),
+    .accepted_o      (accepted_o),
+    .begin_o         (begin_job),
     .clear_o         (clear),
     .tokens_o        (tokens_o),
     .fault_i         ({dispatch_fault, write_fault, read_fault, store_fault, load_fault,
@@ -115,7 +117,7 @@ module core #(
     .clk_i          (clk_i),
     .rst_ni         (rst_ni),
     .clear_i        (clear),
-    .start_i        (begin_o),
+    .start_i        (begin_job),
     .offset_i       (command_offset_i),
     .count_i        (command_count_i),
     .burst_valid_o  (fetch_valid),
@@ -135,7 +137,7 @@ module core #(
     .clk_i          (clk_i),
     .rst_ni         (rst_ni),
     .clear_i        (clear),
-    .start_i        (begin_o),
+    .start_i        (begin_job),
     .count_i        (command_count_i),
     .push_o         (push),
     .finished_o     (finished),
