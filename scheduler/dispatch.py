@@ -145,6 +145,24 @@ def _queues(plan: Plan, network: Network) -> dict[str, list[Layer]]:
     return queues
 
 
+def _serve_all(run: _Run, queues: Mapping[str, list[Layer]]) -> None:
+    """Serve every device from a thread of its own; raise what the first failing one raised."""
+    threads = [
+        Thread(target=run.serve, args=item, name=f"heterolith-{item[0]}", daemon=True)
+        for item in queues.items()
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        run.store.fail(KeyboardInterrupt())
+        raise
+    if run.store.error is not None:
+        raise run.store.error
+
+
 def dispatch(
     plan: Plan,
     network: Network,
@@ -189,20 +207,7 @@ def dispatch(
     run = _Run(network, workers, codec)
     for name, value in inputs.items():
         run.store.put(name, value)
-    threads = [
-        Thread(target=run.serve, args=item, name=f"heterolith-{item[0]}", daemon=True)
-        for item in queues.items()
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    except KeyboardInterrupt:
-        run.store.fail(KeyboardInterrupt())
-        raise
-    if run.store.error is not None:
-        raise run.store.error
+    _serve_all(run, queues)
     outputs = {}
     for name in network.outputs:
         result = run.store.take(name)
