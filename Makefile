@@ -12,7 +12,7 @@ help: ## list the targets
 $(VENV)/ready: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[verify,plot]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[verify,plot]'
 	@touch $@
 
 demo: $(VENV)/ready ## plan and run SqueezeNet on ultra96-v2+jetson-tx2, draw a Gantt picture
