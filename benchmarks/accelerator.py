@@ -23,9 +23,9 @@ import numpy as np
 from accelerator_networks import NETWORKS, compile_network
 
 from heterolith.hw.config import ArrayConfig, config
-from heterolith.hw.functional import FunctionalDevice
-from heterolith.hw.timeline import Dram, simulate
-from heterolith.hw.verilated import DramModel, VerilatedDevice
+from heterolith.hw.device.functional import FunctionalDevice
+from heterolith.hw.device.verilated import DramModel, VerilatedDevice
+from heterolith.hw.timing.timeline import Dram, simulate
 
 RESULTS = Path(__file__).parent / "results" / "accelerator.csv"
 DPU_UTILIZATION = {

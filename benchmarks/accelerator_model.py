@@ -1,7 +1,7 @@
 """Modelled cycles and MAC utilization of whole networks on one accelerator configuration.
 
 Compiles each network of `accelerator_networks` into one command stream and runs
-`heterolith.hw.timeline` over it: a model of the units and one DRAM, not the RTL, which
+`heterolith.hw.timing.timeline` over it: a model of the units and one DRAM, not the RTL, which
 `accelerator.py` runs.
 
 Run: python benchmarks/accelerator_model.py --config ultra96 --dram-gbs 4.27 --mhz 300 [--json]
@@ -15,7 +15,7 @@ import json
 from accelerator_networks import NETWORKS, compile_network
 
 from heterolith.hw.config import ArrayConfig, config
-from heterolith.hw.timeline import Dram, simulate
+from heterolith.hw.timing.timeline import Dram, simulate
 
 
 def measure(name: str, array: ArrayConfig, dram: Dram) -> dict[str, float]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from heterolith.hw.compiler.job import Activation, Job, JobBuilder
+from heterolith.hw.compiler.mapping import convolution, pooling
 from heterolith.hw.config import ArrayConfig, config
 from heterolith.hw.fixed import Output, Residual, Scaling
 from heterolith.hw.golden import LinearParameters, average_parameters
-from heterolith.hw.job import Activation, Job, JobBuilder
-from heterolith.hw.mapping import convolution, pooling
 from heterolith.hw.shapes import ConvShape, PoolShape
-from heterolith.hw.timeline import Dram
+from heterolith.hw.timing.timeline import Dram
 
 SPREAD = 40.0
 """Standard deviation that a layer's codes are scaled to."""

@@ -25,8 +25,8 @@ from pathlib import Path
 from heterolith import boards
 from heterolith.boards import Fabric
 from heterolith.hw.config import CONFIGS, ArrayConfig, config
-from heterolith.hw.export import rtl_parameters
-from heterolith.hw.verilator import source_files
+from heterolith.hw.device.verilator import source_files
+from heterolith.hw.geometry import rtl_parameters
 
 RESULTS = Path(__file__).parent / "results" / "area.csv"
 LABEL = "yosys synthesis, upper bound: accumulators stay in fabric on xcup; no place and route"

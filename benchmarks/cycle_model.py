@@ -1,4 +1,4 @@
-"""Error of the cycle model `heterolith.hw.timeline` against the RTL's cycle counter.
+"""Error of the cycle model `heterolith.hw.timing.timeline` against the RTL's cycle counter.
 
 Compiles random single layers of every kind for one configuration, each between 2,000 and 300,000
 modelled cycles, runs each on the Verilated core with a DRAM model, and compares the cycles of the
@@ -16,7 +16,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from heterolith.hw.compiler.single import ElementwiseParameters, LayerJob, Parameters, layer_job
 from heterolith.hw.config import ArrayConfig, config
+from heterolith.hw.device.verilated import DramModel, VerilatedDevice
 from heterolith.hw.fixed import Output, Residual, Scaling
 from heterolith.hw.golden import LinearParameters, average_parameters
 from heterolith.hw.shapes import (
@@ -27,9 +29,7 @@ from heterolith.hw.shapes import (
     Shape,
     limit_reason,
 )
-from heterolith.hw.single import ElementwiseParameters, LayerJob, Parameters, layer_job
-from heterolith.hw.timeline import Dram, simulate
-from heterolith.hw.verilated import DramModel, VerilatedDevice
+from heterolith.hw.timing.timeline import Dram, simulate
 
 KINDS = ("dense",) * 10 + ("depthwise",) * 3 + ("image", "image", "fully_connected", "grouped")
 KINDS += ("max", "average", "add")

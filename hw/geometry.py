@@ -114,3 +114,17 @@ def geometry(config: ArrayConfig) -> Geometry:
         sub_blocks=config.n_pe // lanes,
         **sizes,
     )
+
+
+def rtl_parameters(config: ArrayConfig) -> dict[str, int]:
+    """Return the parameters of the RTL top and of the HLS kernel for one configuration."""
+    g = geometry(config)
+    return {
+        "NPe": g.n_pe,
+        "Pixels": g.pixels,
+        "Lanes": g.lanes,
+        "Requantizers": g.requantizers,
+        "ActivationWords": g.activation_words,
+        "WeightWords": g.weight_words,
+        "AccumulatorWords": g.accumulator_words,
+    }

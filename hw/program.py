@@ -244,3 +244,10 @@ def _decode_one(words: Sequence[int], index: int) -> Command:
     if encode([command]).view("<u4").tolist() != list(words):
         raise InputError(f"command {index} sets bits outside its fields")
     return command
+
+
+def row_beats(c: Load | Store, geometry: Geometry) -> int:
+    """Return the bus beats of one DRAM row."""
+    if isinstance(c, Load) and c.memory == Memory.IMAGE:
+        return -(-c.cols // geometry.image_pixels)
+    return c.cols

@@ -2,7 +2,7 @@
 
 Nothing here is fitted. CPU and GPU rows are rooflines (Williams, Waterman, Patterson, CACM 2009) at
 data-sheet peaks, that is lower bounds of what silicon needs; FPGA rows come from the closed-form
-cycle model of `heterolith.hw.cycles`. Rows measured on a device replace its modelled ones.
+cycle model of `heterolith.hw.timing.cycles`. Rows measured on a device replace its modelled ones.
 Energy is dynamic power at full load times busy time, a bound as far as the load is partial.
 """
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from heterolith.hw import golden
+from heterolith.hw.compiler.single import Device, ElementwiseParameters, layer_job
 from heterolith.hw.config import ArrayConfig
 from heterolith.hw.fixed import Output, Residual
 from heterolith.hw.shapes import ConvShape, FullyConnectedShape, PoolShape, Shape
-from heterolith.hw.single import Device, ElementwiseParameters, layer_job
 from heterolith.sw.int8 import clamp, linear_parameters, rescaling
 from heterolith.sw.network import Array, Layer
 from heterolith.sw.offload import VIEWS, shape_of

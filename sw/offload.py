@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from heterolith.errors import InputError
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.cycles import Cycles, shape_cycles
 from heterolith.hw.shapes import (
     ConvShape,
     ElementwiseShape,
@@ -21,6 +20,7 @@ from heterolith.hw.shapes import (
     Shape,
     limit_reason,
 )
+from heterolith.hw.timing.cycles import Cycles, shape_cycles
 from heterolith.sw.network import Layer, Network
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})

@@ -3,7 +3,7 @@
 #   vitis_hls -f build.tcl -tclargs NAME PART CLOCK_NS DEFINE...
 #
 # e.g. `vitis_hls -f build.tcl -tclargs ultra96 xczu3eg-sbva484-1-e 5.0 -DACCEL_N_PE=16 ...`; the
-# defines are those of heterolith.hw.functional.defines. Not run in CI: there is no Vitis HLS there.
+# defines are those of heterolith.hw.device.functional.defines. Not run in CI: there is no Vitis HLS there.
 # The C++ itself is compiled and checked by g++ in tests/hw.
 
 if {[llength $argv] < 3} {

@@ -15,14 +15,14 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam  # type: ignore[import-untyped]
 
+from heterolith.hw.compiler.job import Job
+from heterolith.hw.compiler.single import layer_job
 from heterolith.hw.config import ArrayConfig
+from heterolith.hw.device.functional import FunctionalDevice
 from heterolith.hw.fixed import Array, Output, Scaling
-from heterolith.hw.functional import FunctionalDevice
 from heterolith.hw.golden import LinearParameters
-from heterolith.hw.job import Job
 from heterolith.hw.regmap import REGISTERS, Access, offset
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.single import layer_job
 
 CONFIG = ArrayConfig(**eval(os.environ["TB_CONFIG"], {"__builtins__": {}}))
 Dut = Any  # a handle has the attributes of its design

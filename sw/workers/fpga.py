@@ -1,7 +1,7 @@
 """The accelerator as a worker: int8 codes in and out, by its golden model or on a device.
 
 Whatever computes, the codes are the same to the last bit; modelled cycles are those of the
-closed-form model (`heterolith.hw.cycles`) at the configuration's clock, not of the host.
+closed-form model (`heterolith.hw.timing.cycles`) at the configuration's clock, not of the host.
 `support`, `shape_of` and `layer_cycles` come from `heterolith.sw.offload` and touch no weight.
 """
 
@@ -13,10 +13,10 @@ from time import perf_counter_ns
 
 from heterolith.errors import InputError, unknown_name
 from heterolith.hw import golden
+from heterolith.hw.compiler.single import Device
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.functional import FunctionalDevice
-from heterolith.hw.single import Device
-from heterolith.hw.verilated import VerilatedDevice
+from heterolith.hw.device.functional import FunctionalDevice
+from heterolith.hw.device.verilated import VerilatedDevice
 from heterolith.sw.kernels import Kernel, device_kernel, golden_kernel
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.offload import layer_cycles, shape_of, support

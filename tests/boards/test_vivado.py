@@ -7,7 +7,7 @@ import pytest
 
 from heterolith.boards import load
 from heterolith.hw.config import config
-from heterolith.hw.export import rtl_parameters
+from heterolith.hw.geometry import rtl_parameters
 
 FOLDER = Path(__file__).parents[2] / "boards" / "vivado"
 BOARDS = {"ultra96-v2": "ultrascale", "zcu104": "ultrascale", "kv260": "ultrascale"} | {

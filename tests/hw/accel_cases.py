@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from heterolith.hw import golden
+from heterolith.hw.compiler.single import ElementwiseParameters
 from heterolith.hw.config import CONFIGS, ArrayConfig
+from heterolith.hw.device.functional import FunctionalDevice
 from heterolith.hw.fixed import Output, Residual
-from heterolith.hw.functional import FunctionalDevice
 from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShape, PoolShape
-from heterolith.hw.single import ElementwiseParameters
 
 from .cases import codes, conv_shapes, parameters, pool_shapes, scalings
 

@@ -3,8 +3,8 @@
 from functools import cache
 
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.functional import FunctionalDevice
-from heterolith.hw.verilated import DramModel, VerilatedDevice
+from heterolith.hw.device.functional import FunctionalDevice
+from heterolith.hw.device.verilated import DramModel, VerilatedDevice
 
 from .accel_cases import TESTED
 

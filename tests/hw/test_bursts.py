@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterolith.hw.bursts import bursts, position, written_words
 from heterolith.hw.commands import Memory
 from heterolith.hw.config import CONFIGS
 from heterolith.hw.geometry import geometry
 from heterolith.hw.program import Load, Store
+from heterolith.hw.timing.bursts import bursts, position, written_words
 
 ULTRA96 = geometry(CONFIGS["ultra96"])
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 
 from heterolith.errors import InputError
 from heterolith.hw import CONFIGS, config, shape_cycles
-from heterolith.hw.cycles import (
+from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShape, PoolShape
+from heterolith.hw.timing.cycles import (
     SETUP_CYCLES,
     conv_compute,
     conv_cycles,
@@ -15,7 +16,6 @@ from heterolith.hw.cycles import (
     packed_groups,
     utilization,
 )
-from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShape, PoolShape
 
 from .cases import conv_shapes
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from heterolith.hw import export, regmap
+from heterolith.hw import export, geometry, regmap
 from heterolith.hw.commands import FIELDS
 from heterolith.hw.config import CONFIGS
-from heterolith.hw.functional import source_folder
+from heterolith.hw.device.functional import source_folder
 
 ROOT = source_folder().parent
 
@@ -62,5 +62,5 @@ def test_registers_are_aligned_and_known_by_name():
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_every_named_configuration_has_rtl_parameters(name):
     """Named configurations keep the geometry's rules."""
-    sizes = export.rtl_parameters(CONFIGS[name])
+    sizes = geometry.rtl_parameters(CONFIGS[name])
     assert sizes["NPe"] * sizes["Lanes"] * sizes["WeightWords"] == CONFIGS[name].weight_buffer_bytes

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.hw import functional
 from heterolith.hw.commands import ErrorCode, Memory
-from heterolith.hw.functional import DeviceError, FunctionalDevice
+from heterolith.hw.compiler.single import layer_job
+from heterolith.hw.device import functional
+from heterolith.hw.device.functional import DeviceError, FunctionalDevice
 from heterolith.hw.program import Compute, Load, Store, encode
 from heterolith.hw.shapes import ConvShape, PoolShape
-from heterolith.hw.single import layer_job
 
 from .accel_cases import SMALL, TESTED, device, linear
 

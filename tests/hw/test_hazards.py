@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heterolith.hw.compiler.hazards import Tracker
+from heterolith.hw.compiler.single import layer_job
 from heterolith.hw.geometry import geometry
-from heterolith.hw.hazards import Tracker
 from heterolith.hw.program import Compute, Load, Store, encode
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.single import layer_job
 
 from .accel_cases import SMALL, TESTED, case, device, layers, linear
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.hw import golden
-from heterolith.hw.job import JobBuilder
-from heterolith.hw.mapping import convolution, pooling
+from heterolith.hw.compiler.job import JobBuilder
+from heterolith.hw.compiler.mapping import convolution, pooling
 from heterolith.hw.program import Compute, encode
 from heterolith.hw.shapes import ConvShape, PoolShape
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heterolith.errors import InputError
-from heterolith.hw import layout
+from heterolith.hw.compiler import layout
 
 SHAPES = st.tuples(*[st.integers(1, n) for n in (2, 20, 4, 5)])
 

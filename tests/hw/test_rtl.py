@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.hw.commands import Memory
+from heterolith.hw.compiler.job import JobBuilder
+from heterolith.hw.compiler.mapping import convolution
+from heterolith.hw.compiler.single import layer_job
 from heterolith.hw.config import CONFIGS
-from heterolith.hw.functional import Counters
-from heterolith.hw.job import JobBuilder
-from heterolith.hw.mapping import convolution
+from heterolith.hw.device.functional import Counters
+from heterolith.hw.device.verilated import DramModel, VerilatedDevice
 from heterolith.hw.program import Compute, Load, Store, encode
 from heterolith.hw.regmap import MAGIC, VERSION
 from heterolith.hw.shapes import ConvShape, ElementwiseShape
-from heterolith.hw.single import layer_job
-from heterolith.hw.verilated import DramModel, VerilatedDevice
 
 from .accel_cases import SMALL, case, layers, linear
 from .rtl_cases import BUILDS, STEADY, UNEVEN, functional, machine

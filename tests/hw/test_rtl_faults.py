@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from heterolith.hw.commands import ErrorCode
-from heterolith.hw.functional import DeviceError
+from heterolith.hw.compiler.single import layer_job
+from heterolith.hw.device.functional import DeviceError
+from heterolith.hw.device.verilated import BUSY, DECERR, DONE, ERROR, RESET, SLVERR, START
 from heterolith.hw.program import Load, Store, encode
 from heterolith.hw.regmap import REGISTERS, Access
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.single import layer_job
-from heterolith.hw.verilated import BUSY, DECERR, DONE, ERROR, RESET, SLVERR, START
 
 from .accel_cases import SMALL, device, linear
 from .rtl_cases import STEADY, UNEVEN, machine

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from heterolith.errors import InputError, MissingExtraError
-from heterolith.hw import verilator
 from heterolith.hw.config import CONFIGS
-from heterolith.hw.verilated import design
-from heterolith.hw.verilator import build, environment, rtl_folder, source_files
+from heterolith.hw.device import verilator
+from heterolith.hw.device.verilated import design
+from heterolith.hw.device.verilator import build, environment, rtl_folder, source_files
 
 from .accel_cases import SMALL
 

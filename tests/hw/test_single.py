@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterolith.hw.single import layer_job
+from heterolith.hw.compiler.single import layer_job
 
 from .accel_cases import TESTED, case, device, layers
 

@@ -9,9 +9,9 @@ import pytest
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from heterolith.hw.functional import cache_folder
-from heterolith.hw.verilated import design
-from heterolith.hw.verilator import environment, source_files
+from heterolith.hw.device.functional import cache_folder
+from heterolith.hw.device.verilated import design
+from heterolith.hw.device.verilator import environment, source_files
 
 from .accel_cases import SMALL
 

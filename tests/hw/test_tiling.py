@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterolith.errors import InputError
+from heterolith.hw.compiler.mapping import convolution, image_layout_fits, pooling
+from heterolith.hw.compiler.schedule import choose, fits, modelled_cycles
+from heterolith.hw.compiler.tiling import chunks, cut, slices, target_blocks, walk
 from heterolith.hw.config import CONFIGS
 from heterolith.hw.fixed import Output, Scaling
 from heterolith.hw.geometry import geometry
 from heterolith.hw.golden import LinearParameters, average_parameters
-from heterolith.hw.mapping import convolution, image_layout_fits, pooling
-from heterolith.hw.schedule import choose, fits, modelled_cycles
 from heterolith.hw.shapes import ConvShape, PoolShape, limit_reason
-from heterolith.hw.tiling import chunks, cut, slices, target_blocks, walk
-from heterolith.hw.timeline import Dram
+from heterolith.hw.timing.timeline import Dram
 
 from .accel_cases import TESTED, case, layers
 

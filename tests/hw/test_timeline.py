@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heterolith.hw.compiler.single import layer_job
 from heterolith.hw.config import CONFIGS
 from heterolith.hw.geometry import geometry
 from heterolith.hw.program import Compute, Load, Store
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.single import layer_job
-from heterolith.hw.timeline import FETCH_CYCLES, Dram, compute_cycles, simulate
+from heterolith.hw.timing.timeline import FETCH_CYCLES, Dram, compute_cycles, simulate
 
 from .accel_cases import TESTED, case, layers, linear
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from heterolith.hw.compiler.single import layer_job
 from heterolith.hw.fixed import Output
 from heterolith.hw.golden import average_parameters
 from heterolith.hw.shapes import ConvShape, PoolShape
-from heterolith.hw.single import layer_job
-from heterolith.hw.timeline import Dram, simulate
+from heterolith.hw.timing.timeline import Dram, simulate
 
 from .accel_cases import SMALL, linear
 from .rtl_cases import STEADY, machine

@@ -6,7 +6,7 @@ import pytest
 
 from heterolith.hw import config
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.traffic import CHANNEL_BYTES, band_rows, conv_bytes, input_bytes
+from heterolith.hw.timing.traffic import CHANNEL_BYTES, band_rows, conv_bytes, input_bytes
 
 ULTRA96 = config("ultra96")
 SMALL = ConvShape(

@@ -9,8 +9,8 @@ import pytest
 
 from heterolith import hw
 from heterolith.errors import InputError
-from heterolith.hw.cycles import shape_cycles
 from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShape, PoolShape
+from heterolith.hw.timing.cycles import shape_cycles
 from heterolith.sw.network import TensorType
 from heterolith.sw.offload import layer_cycles, shape_of, support
 from heterolith.sw.onnx_import import load_onnx

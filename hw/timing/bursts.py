@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 from heterolith.hw.commands import Memory
 from heterolith.hw.geometry import BURST_BEATS, Geometry
-from heterolith.hw.hazards import row_beats
-from heterolith.hw.program import Load, Store
+from heterolith.hw.program import Load, Store, row_beats
 
 
 def bursts(c: Load | Store, geometry: Geometry) -> Iterator[int]:

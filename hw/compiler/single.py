@@ -12,12 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.hw.config import ArrayConfig
-from heterolith.hw.fixed import Array, Output, Residual
-from heterolith.hw.golden import AverageParameters, LinearParameters
-from heterolith.hw.job import Activation, Job, JobBuilder
-from heterolith.hw.layout import ceil_div
-from heterolith.hw.mapping import (
+from heterolith.hw.compiler.job import Activation, Job, JobBuilder
+from heterolith.hw.compiler.layout import ceil_div
+from heterolith.hw.compiler.mapping import (
     Mapping,
     convolution,
     elementwise,
@@ -25,6 +22,9 @@ from heterolith.hw.mapping import (
     image_layout_fits,
     pooling,
 )
+from heterolith.hw.config import ArrayConfig
+from heterolith.hw.fixed import Array, Output, Residual
+from heterolith.hw.golden import AverageParameters, LinearParameters
 from heterolith.hw.shapes import (
     ConvShape,
     ElementwiseShape,
@@ -33,7 +33,7 @@ from heterolith.hw.shapes import (
     Shape,
     limit_reason,
 )
-from heterolith.hw.timeline import Dram
+from heterolith.hw.timing.timeline import Dram
 
 ELEMENTWISE_COLS = 512
 """Words per row into which an elementwise operation folds its operands."""

@@ -21,11 +21,10 @@ import numpy as np
 
 from heterolith.errors import HeterolithError, InputError
 from heterolith.hw.commands import ERROR_MEANINGS, ErrorCode
+from heterolith.hw.compiler.job import Job
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.export import rtl_parameters
 from heterolith.hw.fixed import Array
-from heterolith.hw.geometry import COMMAND_BYTES
-from heterolith.hw.job import Job
+from heterolith.hw.geometry import COMMAND_BYTES, rtl_parameters
 
 SOURCES = ("accelerator.cpp", "check.cpp", "compute.cpp", "transfer.cpp", "capi.cpp")
 HEADERS = ("accelerator.hpp", "accel_params.hpp")
@@ -85,7 +84,7 @@ class _Result(ctypes.Structure):
 
 def source_folder() -> Path:
     """Return the folder of the C++ sources."""
-    return Path(__file__).parent / "hls"
+    return Path(__file__).parents[1] / "hls"
 
 
 def cache_folder() -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.hw.chain import (
+from heterolith.hw.compiler.chain import (
     LONGEST,
     Chain,
     choose_chain,
@@ -22,18 +22,18 @@ from heterolith.hw.chain import (
     links,
     partition,
 )
+from heterolith.hw.compiler.emit import Emitter, Tensor
+from heterolith.hw.compiler.layer import Constants
+from heterolith.hw.compiler.layout import image_pitch, pack_blocks, pack_image, unpack_blocks
+from heterolith.hw.compiler.mapping import Mapping
+from heterolith.hw.compiler.schedule import choose
+from heterolith.hw.compiler.tiling import Schedule
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.emit import Emitter, Tensor
 from heterolith.hw.fixed import Array
 from heterolith.hw.geometry import COMMAND_BYTES, Geometry, geometry
-from heterolith.hw.layer import Constants
-from heterolith.hw.layout import image_pitch, pack_blocks, pack_image, unpack_blocks
-from heterolith.hw.mapping import Mapping
 from heterolith.hw.program import Command, encode
-from heterolith.hw.schedule import choose
 from heterolith.hw.shapes import Pair
-from heterolith.hw.tiling import Schedule
-from heterolith.hw.timeline import Dram
+from heterolith.hw.timing.timeline import Dram
 
 WINDOW_LIMIT = 2**32
 ALIGN_BYTES = 64

@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from heterolith.hw.bursts import bursts, position, written_words
 from heterolith.hw.commands import Memory
-from heterolith.hw.events import State
 from heterolith.hw.geometry import BURST_BEATS, Geometry
 from heterolith.hw.program import Compute, Load, Store
+from heterolith.hw.timing.bursts import bursts, position, written_words
+from heterolith.hw.timing.events import State
 
 START_CYCLES = 2
 """From a COMPUTE's last wait to its first step, besides a cycle per pixel slot."""

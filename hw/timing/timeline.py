@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heterolith.hw.events import Dram, State
 from heterolith.hw.geometry import BURST_BEATS, COMMAND_BYTES, Geometry
-from heterolith.hw.pipeline import Array, Loader, Storer, Unit, compute_cycles
 from heterolith.hw.program import Command, Compute, Load, Store
+from heterolith.hw.timing.events import Dram, State
+from heterolith.hw.timing.pipeline import Array, Loader, Storer, Unit, compute_cycles
 
 __all__ = ["Dram", "Run", "compute_cycles", "simulate"]
 

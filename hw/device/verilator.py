@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from heterolith.errors import InputError, MissingExtraError
-from heterolith.hw.functional import cache_folder, compiler
+from heterolith.hw.device.functional import cache_folder, compiler
 
 MAKE_VARIABLES = (
     "CFG_CXXFLAGS_PCH_I=-include",
@@ -66,7 +66,7 @@ class Design:
 
 def rtl_folder() -> Path:
     """Return the folder of the SystemVerilog sources."""
-    return Path(__file__).parent / "rtl"
+    return Path(__file__).parents[1] / "rtl"
 
 
 def source_files() -> tuple[Path, ...]:

@@ -13,12 +13,9 @@ from dataclasses import replace
 from itertools import product
 
 from heterolith.errors import InputError
-from heterolith.hw.geometry import Geometry
-from heterolith.hw.layout import ceil_div
-from heterolith.hw.mapping import STEP_COLS, Mapping
-from heterolith.hw.program import COUNT_LIMIT, Compute
-from heterolith.hw.shapes import Pair
-from heterolith.hw.tiling import (
+from heterolith.hw.compiler.layout import ceil_div
+from heterolith.hw.compiler.mapping import STEP_COLS, Mapping
+from heterolith.hw.compiler.tiling import (
     Schedule,
     cut,
     region_cols,
@@ -26,7 +23,10 @@ from heterolith.hw.tiling import (
     residual_words,
     slices,
 )
-from heterolith.hw.timeline import Dram, compute_cycles
+from heterolith.hw.geometry import Geometry
+from heterolith.hw.program import COUNT_LIMIT, Compute
+from heterolith.hw.shapes import Pair
+from heterolith.hw.timing.timeline import Dram, compute_cycles
 
 COMMAND_CYCLES = 10
 """What one more COMPUTE is taken to cost: its start and what it adds to waits."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from heterolith.errors import InputError
 from heterolith.hw.config import ArrayConfig
 from heterolith.hw.shapes import ConvShape, ElementwiseShape, FullyConnectedShape, PoolShape, Shape
-from heterolith.hw.traffic import conv_bytes
+from heterolith.hw.timing.traffic import conv_bytes
 
 PIPELINE_CYCLES = 12
 """Stages from an operand's read to its result's write besides the adder tree's log2(lanes)."""

@@ -17,7 +17,7 @@ import numpy as np
 from heterolith.hw.commands import Memory
 from heterolith.hw.fixed import Array
 from heterolith.hw.geometry import Geometry
-from heterolith.hw.program import Command, Compute, Load, Store
+from heterolith.hw.program import Command, Compute, Load, Store, row_beats
 
 UNITS = (Load, Compute, Store)
 SPACES = ("dram", "activation", "weight", "parameter", "accumulator", "output")
@@ -48,13 +48,6 @@ def _grid(base: int, *axes: Array) -> Array:
 
 def _axis(count: int, step: int) -> Array:
     return np.arange(count, dtype=np.int64) * step
-
-
-def row_beats(c: Load | Store, geometry: Geometry) -> int:
-    """Return the bus beats of one DRAM row."""
-    if isinstance(c, Load) and c.memory == Memory.IMAGE:
-        return -(-c.cols // geometry.image_pixels)
-    return c.cols
 
 
 def dram_words(c: Load | Store, geometry: Geometry) -> Array:

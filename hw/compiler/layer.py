@@ -3,7 +3,7 @@
 A `LayerEmitter` emits the COMPUTEs of a layer. Its input comes from a `Source`: `DramSource` loads
 regions of a tensor, `ComputedSource` has another layer compute them in place, so that the tensor
 between two layers never leaves the chip. Its result goes to DRAM through the output buffer, or
-into the region of the layer that asked for it. Terms as in `heterolith.hw.tiling`.
+into the region of the layer that asked for it. Terms as in `heterolith.hw.compiler.tiling`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heterolith.hw.commands import Memory
-from heterolith.hw.emit import Emitter, Key, Ring, Tensor, store_tile
-from heterolith.hw.layout import ceil_div
-from heterolith.hw.mapping import Mapping
-from heterolith.hw.program import Compute, Load
-from heterolith.hw.shapes import Pair
-from heterolith.hw.tiling import (
+from heterolith.hw.compiler.emit import Emitter, Key, Ring, Tensor, store_tile
+from heterolith.hw.compiler.layout import ceil_div
+from heterolith.hw.compiler.mapping import Mapping
+from heterolith.hw.compiler.tiling import (
     Band,
     Chunk,
     Schedule,
@@ -30,6 +28,8 @@ from heterolith.hw.tiling import (
     target_blocks,
     walk,
 )
+from heterolith.hw.program import Compute, Load
+from heterolith.hw.shapes import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

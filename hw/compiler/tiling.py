@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
+from heterolith.hw.compiler.layout import ceil_div
+from heterolith.hw.compiler.mapping import Mapping
 from heterolith.hw.geometry import Geometry
-from heterolith.hw.layout import ceil_div
-from heterolith.hw.mapping import Mapping
 from heterolith.hw.shapes import Pair
 
 

@@ -13,10 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from heterolith.hw.fixed import CODE_LOW, Array, Output, Residual
-from heterolith.hw.geometry import IMAGE_CHANNELS, WINDOW_TAPS, Geometry
-from heterolith.hw.golden import AverageParameters, LinearParameters, window_counts
-from heterolith.hw.layout import (
+from heterolith.hw.compiler.layout import (
     ceil_div,
     ones_word,
     pack_dense,
@@ -24,6 +21,9 @@ from heterolith.hw.layout import (
     pack_image_weights,
     pack_parameters,
 )
+from heterolith.hw.fixed import CODE_LOW, Array, Output, Residual
+from heterolith.hw.geometry import IMAGE_CHANNELS, WINDOW_TAPS, Geometry
+from heterolith.hw.golden import AverageParameters, LinearParameters, window_counts
 from heterolith.hw.shapes import ConvShape, Pads, Pair, PoolShape
 
 STEP_COLS = 255

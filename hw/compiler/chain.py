@@ -13,22 +13,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from heterolith.hw.emit import Emitter, Ring, Tensor
-from heterolith.hw.geometry import Geometry
-from heterolith.hw.layer import (
+from heterolith.hw.compiler.emit import Emitter, Ring, Tensor
+from heterolith.hw.compiler.layer import (
     ComputedSource,
     Constants,
     DramSource,
     LayerEmitter,
     Source,
 )
-from heterolith.hw.layout import ceil_div
-from heterolith.hw.mapping import Mapping
+from heterolith.hw.compiler.layout import ceil_div
+from heterolith.hw.compiler.mapping import Mapping
+from heterolith.hw.compiler.schedule import COMMAND_CYCLES, halves, whole_steps
+from heterolith.hw.compiler.tiling import (
+    Schedule,
+    bands,
+    region_cols,
+    region_rows,
+    residual_words,
+    walk,
+)
+from heterolith.hw.geometry import Geometry
 from heterolith.hw.program import COUNT_LIMIT, Compute
-from heterolith.hw.schedule import COMMAND_CYCLES, halves, whole_steps
 from heterolith.hw.shapes import Pair
-from heterolith.hw.tiling import Schedule, bands, region_cols, region_rows, residual_words, walk
-from heterolith.hw.timeline import Dram, compute_cycles
+from heterolith.hw.timing.timeline import Dram, compute_cycles
 
 LONGEST = 4
 """Most layers of a chain."""

@@ -1,9 +1,9 @@
 """The RTL as a device: the Verilated core with a model of its DRAM, called through ctypes.
 
-It runs the jobs that `heterolith.hw.functional.FunctionalDevice` runs, gives the same memory back,
-and counts cycles. `start` and `finish` are the driver's register sequence; registers can also be
-read and written one by one. Invariant: an access outside the memory window or a burst that breaks a
-bus rule counts as a violation, whatever the job.
+It runs the jobs that `FunctionalDevice` runs, gives the same memory back, and counts cycles.
+`start` and `finish` are the driver's register sequence; registers can also be read and written one
+by one. Invariant: an access outside the memory window or a burst that breaks a bus rule counts as a
+violation, whatever the job.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy as np
 
 from heterolith.errors import InputError
 from heterolith.hw.commands import ErrorCode
+from heterolith.hw.compiler.job import Job
 from heterolith.hw.config import ArrayConfig
-from heterolith.hw.export import rtl_parameters
+from heterolith.hw.device.functional import Counters, DeviceError
+from heterolith.hw.device.verilator import Design, build, source_files
 from heterolith.hw.fixed import Array
-from heterolith.hw.functional import Counters, DeviceError
-from heterolith.hw.geometry import geometry
-from heterolith.hw.job import Job
+from heterolith.hw.geometry import geometry, rtl_parameters
 from heterolith.hw.regmap import MAGIC, offset
-from heterolith.hw.verilator import Design, build, source_files
 
 WINDOW_BASE = 0x1_0000_0000
 """Where the window stands in the model's address space: above 4 GiB, so that all bits count."""
@@ -85,8 +84,8 @@ class RtlCounters(Counters):
 
 def design(config: ArrayConfig) -> Design:
     """Return what Verilator compiles for a configuration."""
-    sim = Path(__file__).parent / "sim"
-    lint = Path(__file__).parent / "lint"
+    sim = Path(__file__).parents[1] / "sim"
+    lint = Path(__file__).parents[1] / "lint"
     parameters = {name: str(value) for name, value in rtl_parameters(config).items()}
     parameters["ConfigHash"] = f"64'h{config.fingerprint()}"
     return Design(

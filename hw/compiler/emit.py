@@ -1,8 +1,8 @@
 """The builder of a command stream: on-chip space, what is resident there, waits.
 
 Space in a buffer is handed out upward and around; what a new piece overlaps is forgotten and loaded
-again when it is needed. Waits come from `heterolith.hw.hazards`, so a piece may be placed anywhere:
-a poor place costs cycles, never correctness.
+again when it is needed. Waits come from `heterolith.hw.compiler.hazards`, so a piece may be placed
+anywhere: a poor place costs cycles, never correctness.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from heterolith.errors import InputError
 from heterolith.hw.commands import Memory
+from heterolith.hw.compiler.hazards import Tracker
 from heterolith.hw.geometry import Geometry
-from heterolith.hw.hazards import Tracker
 from heterolith.hw.program import Command, Load, Store
 
 Key = Hashable
