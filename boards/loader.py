@@ -28,10 +28,11 @@ def _parser() -> ModuleType:
             return import_module(module)
         except ModuleNotFoundError:
             continue
-    raise InputError("board files need tomllib (Python 3.11); install it with: pip install tomli")
+    raise InputError("TOML files need tomllib (Python 3.11); install it with: pip install tomli")
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises `InputError` if it is missing or wrong, naming the line."""
     parser, text = _parser(), ""
     try:
         text = path.read_text(encoding="utf-8")
@@ -55,7 +56,7 @@ def _inherited(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     parent = document["same_as"]
     if parent not in names() or parent == path.stem:
         raise unknown_name(f"board in {path}, same_as", str(parent), set(names()) - {path.stem})
-    base = _document(_FOLDER / f"{parent}.toml")
+    base = read_toml(_FOLDER / f"{parent}.toml")
     if "same_as" in base:
         raise InputError(f"{path}: same_as is {parent!r}, which is itself {base['same_as']!r}")
     groups: dict[str, Any] = {
@@ -76,7 +77,7 @@ def load_file(path: Path | str) -> Platform:
     """
     path = Path(path)
     name = path.stem if path.parent == _FOLDER else str(path)
-    return reader.board(name, path, _inherited(path, _document(path)))
+    return reader.board(name, path, _inherited(path, read_toml(path)))
 
 
 def names() -> tuple[str, ...]:
@@ -89,7 +90,7 @@ def links() -> dict[str, Cable]:
     """Return the links that can join boards, by name."""
     path = _FOLDER / "links.toml"
     cables = {}
-    for name, values in _document(path).items():
+    for name, values in read_toml(path).items():
         found, sources = table.read(f"{path} [{name}]", values, table.Schema(reader.CABLE))
         cables[name] = Cable(name=name, source=reader.told(sources), **found)
     return cables

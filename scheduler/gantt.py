@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 
 from heterolith.errors import MissingExtraError
@@ -44,7 +44,27 @@ def text(plan: Plan, width: int = 60) -> dict[str, str]:
 
 
 def picture(plan: Plan) -> bytes:
-    """Return the Gantt chart as PNG bytes.
+    """Return the Gantt chart of a plan as PNG bytes; raises as `lanes_picture` does."""
+    deadline_ns = dict(plan.limits).get("deadline_ns")
+    near = deadline_ns is not None and deadline_ns <= 2 * plan.metrics.latency_ns
+    return lanes_picture(
+        rows(plan),
+        headline(plan),
+        links={hop.link for hop in plan.transfers},
+        deadline_ms=deadline_ns / 1e6 if deadline_ns is not None and near else None,
+        what="time (ms), predicted",
+    )
+
+
+def lanes_picture(
+    lanes: Mapping[str, Sequence[Bar]],
+    title: str,
+    *,
+    links: Collection[str] = (),
+    deadline_ms: float | None = None,
+    what: str = "time (ms), simulated",
+) -> bytes:
+    """Return bars per lane as PNG bytes.
 
     Raises
     ------
@@ -56,11 +76,9 @@ def picture(plan: Plan) -> bytes:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("matplotlib", "plot") from error
-    lanes = rows(plan)
-    links = {hop.link for hop in plan.transfers}
     figure = Figure(figsize=(12, 1.6 + 0.6 * len(lanes)), layout="constrained")
     axes = figure.subplots()
-    total_ms = plan.metrics.latency_ns / 1e6 or 1.0
+    total_ms = max((bar[0] + bar[1] for bars in lanes.values() for bar in bars), default=1.0) or 1.0
     for lane, (name, bars) in enumerate(lanes.items()):
         color = LINK_COLOR if name in links else COLORS[lane % len(COLORS)]
         axes.broken_barh(
@@ -71,11 +89,13 @@ def picture(plan: Plan) -> bytes:
             linewidth=0.3,
         )
         _label(axes, lane, bars, total_ms)
-    _deadline(axes, plan)
+    if deadline_ms is not None:
+        axes.axvline(deadline_ms, color="#aa3377", linestyle="--", linewidth=1, label="deadline")
+        axes.legend(loc="upper right", frameon=False)
     axes.set_yticks(range(len(lanes)), list(lanes))
     axes.invert_yaxis()
-    axes.set_xlabel("time (ms), predicted")
-    axes.set_title(headline(plan), fontsize=10)
+    axes.set_xlabel(what)
+    axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     data = BytesIO()
     figure.savefig(data, format="png", dpi=130)
@@ -105,12 +125,3 @@ def _label(axes: object, lane: int, bars: Sequence[Bar], total_ms: float) -> Non
                 fontsize=6,
                 color="white",
             )
-
-
-def _deadline(axes: object, plan: Plan) -> None:
-    deadline_ns = dict(plan.limits).get("deadline_ns")
-    if deadline_ns is not None and deadline_ns <= 2 * plan.metrics.latency_ns:
-        axes.axvline(  # type: ignore[attr-defined]
-            deadline_ns / 1e6, color="#aa3377", linestyle="--", linewidth=1, label="deadline"
-        )
-        axes.legend(loc="upper right", frameon=False)  # type: ignore[attr-defined]

@@ -145,31 +145,41 @@ proc accelerator::zynq7 {mhz data_bits} {
   }
 }
 
-# Processing system, core, two interconnects, reset and interrupt, all on one clock.
+# Processing system, core, two interconnects, reset and interrupt controller, all on one clock.
+# PYNQ finds interrupts behind an AXI interrupt controller alone. hw/overlay/handoff.py describes
+# the same design to the simulated device.
 proc accelerator::design {processor mhz data_bits} {
   variable vlnv
   create_bd_design system
   set pin [accelerator::$processor $mhz $data_bits]
   create_bd_cell -type ip -vlnv $vlnv accelerator
   create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset
+  create_bd_cell -type ip -vlnv xilinx.com:ip:axi_intc interrupts
+  set_property CONFIG.C_IRQ_CONNECTION 1 [get_bd_cells interrupts]
   foreach {name from to} [list \
-    control "ps/[dict get $pin master]" accelerator/s_axil \
-    memory accelerator/m_axi "ps/[dict get $pin slave]"] {
+    control "ps/[dict get $pin master]" {accelerator/s_axil interrupts/s_axi} \
+    memory accelerator/m_axi [list "ps/[dict get $pin slave]"]] {
     set cell [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect $name]
-    set_property -dict {CONFIG.NUM_SI 1 CONFIG.NUM_MI 1 CONFIG.NUM_CLKS 1} $cell
+    set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI [llength $to] CONFIG.NUM_CLKS 1] $cell
     connect_bd_intf_net [get_bd_intf_pins $from] [get_bd_intf_pins $name/S00_AXI]
-    connect_bd_intf_net [get_bd_intf_pins $name/M00_AXI] [get_bd_intf_pins $to]
+    set index 0
+    foreach sink $to {
+      connect_bd_intf_net [get_bd_intf_pins $name/M0${index}_AXI] [get_bd_intf_pins $sink]
+      incr index
+    }
   }
-  set clocked [list accelerator/aclk control/aclk memory/aclk reset/slowest_sync_clk]
+  set clocked [list accelerator/aclk interrupts/s_axi_aclk control/aclk memory/aclk]
+  lappend clocked reset/slowest_sync_clk
   lappend clocked "ps/[dict get $pin master_clock]" "ps/[dict get $pin slave_clock]"
   foreach sink $clocked {
     connect_bd_net [get_bd_pins "ps/[dict get $pin clock]"] [get_bd_pins $sink]
   }
   connect_bd_net [get_bd_pins "ps/[dict get $pin reset]"] [get_bd_pins reset/ext_reset_in]
-  foreach sink {accelerator/aresetn control/aresetn memory/aresetn} {
+  foreach sink {accelerator/aresetn interrupts/s_axi_aresetn control/aresetn memory/aresetn} {
     connect_bd_net [get_bd_pins reset/peripheral_aresetn] [get_bd_pins $sink]
   }
-  connect_bd_net [get_bd_pins accelerator/irq] [get_bd_pins "ps/[dict get $pin interrupt]"]
+  connect_bd_net [get_bd_pins accelerator/irq] [get_bd_pins interrupts/intr]
+  connect_bd_net [get_bd_pins interrupts/irq] [get_bd_pins "ps/[dict get $pin interrupt]"]
   assign_bd_address
   validate_bd_design
   save_bd_design

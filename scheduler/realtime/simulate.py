@@ -122,6 +122,10 @@ class Machine:
         """Return the jobs that wait for a resource, most urgent first."""
         return [job for _, _, job in sorted(self._ready[resource], key=lambda item: item[:2])]
 
+    def left_ns(self, resource: int) -> int:
+        """Return how long what runs on a resource still takes."""
+        return max(0, self._meters[resource].end_ns - self.now_ns)
+
     def reroute(self, job: Job, pieces: tuple[Piece, ...]) -> None:
         """Replace the pieces that a job still has to start.
 

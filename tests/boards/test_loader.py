@@ -123,7 +123,7 @@ def unsourced(table: dict[str, Any], inherited: bool) -> list[str]:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_number_names_its_source(path: Path) -> None:
     """No number of any file is without a source in its table or one around it."""
-    assert unsourced(loader._document(path), inherited=False) == []
+    assert unsourced(loader.read_toml(path), inherited=False) == []
 
 
 def test_a_pair_of_boards_is_named_as_documented() -> None:

@@ -9,11 +9,16 @@ import typer
 
 import heterolith
 from heterolith import boards
-from heterolith.cli import render
+from heterolith.cli import bitstream, render
+from heterolith.cli.compile import compile_plan
+from heterolith.cli.cost import cost
+from heterolith.cli.fit import evaluate, fit
 from heterolith.cli.options import AsJson, Model, Shape, load_network
 from heterolith.cli.plan import make_plan
 from heterolith.cli.profile import profile
 from heterolith.cli.run import run
+from heterolith.cli.taskset import commands as taskset_commands
+from heterolith.cli.taskset import sweep_command
 from heterolith.sw import offload
 
 app = typer.Typer(
@@ -43,7 +48,15 @@ def _main(
 
 app.command("plan")(make_plan)
 app.command("run")(run)
+app.command("compile")(compile_plan)
 app.command("profile")(profile)
+app.command("fit")(fit)
+app.command("evaluate")(evaluate)
+app.command("cost")(cost)
+app.add_typer(taskset_commands, name="taskset")
+app.command("sweep")(sweep_command)
+app.add_typer(bitstream.app, name="bitstream")
+app.command("simulate", context_settings={"allow_interspersed_args": False})(bitstream.simulate)
 
 
 @app.command("boards")
