@@ -1,7 +1,7 @@
 """Multiply-accumulates of one layer, batch included.
 
-Counted are products of the convolutions and matrix products, padding included, as the tables of
-network papers do; every other operator counts zero.
+Counted are products of convolutions, matrix products and recurrent layers, padding included, as the
+tables of network papers do; every other operator counts zero.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ _OPERANDS = {
     "ConvInteger": (0, 1),
     "QLinearConv": (0, 3),
     "ConvTranspose": (0, 1),
+    "DeformConv": (0, 1),
     "Gemm": (0, 1),
     "MatMul": (0, 1),
     "MatMulInteger": (0, 1),
     "QLinearMatMul": (0, 3),
 }
+_RECURRENT = ("GRU", "LSTM", "RNN")
 
 
 def layer_macs(
@@ -41,6 +43,8 @@ def layer_macs(
     output
         Shape of the first result.
     """
+    if op in _RECURRENT:  # every step of every sequence meets both weights
+        return math.prod(inputs[0][:2]) * (math.prod(inputs[1]) + math.prod(inputs[2]))
     if op not in _OPERANDS:
         return 0
     left, right = (inputs[at] for at in _OPERANDS[op])

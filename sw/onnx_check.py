@@ -11,13 +11,31 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from heterolith.errors import InputError, unknown_name
-from heterolith.sw.network import TensorType
+from heterolith.sw import contrib
+from heterolith.sw.network import Array, TensorType
 from heterolith.sw.onnx_types import numpy_dtype, schema_of
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TypeProto
 
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+
+class RunTimeShapeError(InputError):
+    """A result's shape depends on tensors that are computed at run time.
+
+    Attributes
+    ----------
+    names
+        Those tensors, by the names of the network under construction.
+    """
+
+    def __init__(self, what: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{what}: the shape of its result depends on values computed at run time; "
+            "export the model with static shapes, or bind the inputs they come from"
+        )
+        self.names = tuple(names)
 
 
 def inline_functions(proto: ModelProto) -> ModelProto:
@@ -63,6 +81,8 @@ def check_nodes(nodes: Mapping[str, NodeProto], opset: int) -> None:
     """
     for name, node in nodes.items():
         what = f"node {name!r}: operator {node.op_type}"
+        if node.domain == contrib.DOMAIN and node.op_type in contrib.OPERATORS:
+            continue
         if node.domain not in ("", "ai.onnx"):
             raise InputError(
                 f"{what} of domain {node.domain!r} is known to no device; "
@@ -124,8 +144,32 @@ def check_model(proto: ModelProto, inputs: Mapping[str, TensorType]) -> None:
         raise InputError(f"onnx refuses the model: {one_line(error)}") from None
 
 
+def check_values(graph: GraphProto, values: Mapping[str, Array]) -> None:
+    """Check values that inputs are bound to.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or dtype or shape is not the one declared.
+    """
+    entries = {entry.name: entry for entry in graph.input}
+    for name, value in values.items():
+        if name not in entries:
+            raise unknown_name("input", name, entries)
+        tensor = entries[name].type.tensor_type
+        dtype = numpy_dtype(tensor.elem_type, f"input {name!r}")
+        if value.dtype.name != dtype:
+            raise InputError(f"input {name!r} is bound to {value.dtype.name}; the file has {dtype}")
+        if tensor.HasField("shape"):
+            _resolve(name, _dims(tensor), value.shape, least=0)
+
+
 def static_inputs(
-    graph: GraphProto, stored: Mapping[str, object], shapes: Mapping[str, Sequence[int]]
+    graph: GraphProto,
+    stored: Mapping[str, object],
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    least: int = 1,
 ) -> dict[str, TensorType]:
     """Return the network inputs with static shapes.
 
@@ -137,11 +181,13 @@ def static_inputs(
         Initializers, which are no inputs even where they are listed as such.
     shapes
         Shapes by input name where the file leaves dimensions open.
+    least
+        Smallest length that a dimension may have.
 
     Raises
     ------
     InputError
-        If a dimension stays open, contradicts the file or is below 1, or a name is unknown.
+        If a dimension stays open, contradicts the file or is too small, or a name is unknown.
     """
     entries = {entry.name: entry for entry in graph.input if entry.name not in stored}
     for name in shapes:
@@ -154,7 +200,7 @@ def static_inputs(
         tensor = entry.type.tensor_type
         dtype = numpy_dtype(tensor.elem_type, f"input {name!r}")
         dims = _dims(tensor) if tensor.HasField("shape") else None
-        result[name] = TensorType(_resolve(name, dims, shapes.get(name)), dtype)
+        result[name] = TensorType(_resolve(name, dims, shapes.get(name), least), dtype)
     return result
 
 
@@ -167,11 +213,11 @@ def _dims(tensor: TypeProto.Tensor) -> list[int | str]:
 
 
 def _resolve(
-    name: str, dims: list[int | str] | None, given: Sequence[int] | None
+    name: str, dims: list[int | str] | None, given: Sequence[int] | None, least: int = 1
 ) -> tuple[int, ...]:
     written = "unknown rank" if dims is None else f"[{', '.join(map(str, dims))}]"
     if given is None:
-        if dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims):
+        if dims is not None and all(isinstance(dim, int) and dim >= least for dim in dims):
             return tuple(int(dim) for dim in dims)
         example = [
             dim if isinstance(dim, int) and dim > 0 else 1 for dim in dims or (1, 3, 224, 224)
@@ -181,14 +227,14 @@ def _resolve(
             f"input {name!r} has {lack} {written}; "
             f"fix it with --shape {name}={'x'.join(map(str, example))}"
         )
-    if any(length < 1 for length in given):
+    if any(length < least for length in given):
         raise InputError(
-            f"shape {list(given)} of input {name!r} has a length below 1; use 1 or more"
+            f"shape {list(given)} of input {name!r} has a length below {least}; use {least} or more"
         )
     if dims is None:
         return tuple(given)
     fits = len(dims) == len(given) and all(
-        not isinstance(dim, int) or dim in (0, length)
+        not isinstance(dim, int) or dim == length or (dim == 0 and least)
         for dim, length in zip(dims, given, strict=True)
     )
     if not fits:

@@ -8,7 +8,8 @@ Invariant: every node of the graph ends in exactly one ``Layer.nodes`` or, with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableSequence, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,13 @@ from heterolith.sw.network import Array, Network
 from heterolith.sw.onnx_check import (
     check_model,
     check_nodes,
+    check_values,
     inline_functions,
     model_opset,
     static_inputs,
 )
-from heterolith.sw.onnx_file import OnnxModel, read_file, split_model
+from heterolith.sw.onnx_file import Initializer, OnnxModel, read_file, split_model
+from heterolith.sw.onnx_types import DATA_TYPES
 from heterolith.sw.onnx_walk import Walk
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def load_onnx(
     """
     _require_onnx()
     file = Path(path)
-    network = _build(read_file(file), shapes or {}, file.stem, fused)
+    network = _build(read_file(file), shapes or {}, file.stem, _Options(fused))
     return replace(network, path=str(file.resolve()))
 
 
@@ -67,10 +70,33 @@ def from_model(
     shapes: Mapping[str, Sequence[int]] | None = None,
     *,
     fused: bool = True,
+    values: Mapping[str, Array] | None = None,
+    allow_empty: bool = False,
 ) -> Network:
-    """Import a ``ModelProto`` in memory, which is left unchanged; see `load_onnx`."""
+    """Import a ``ModelProto`` in memory, which is left unchanged; see `load_onnx`.
+
+    Parameters
+    ----------
+    values
+        Inputs that are bound: they become constants, which a shape may depend on.
+    allow_empty
+        Whether tensors may have no elements. In a network of layers to place they are nearly
+        always a mistake in the input shapes.
+    """
     _require_onnx()
-    return _build(split_model(model), shapes or {}, name, fused)
+    split = split_model(model)
+    check_values(split.proto.graph, values or {})
+    for key, value in (values or {}).items():
+        number = DATA_TYPES[value.dtype.name]
+        split.initializers[key] = Initializer(number, value.shape, partial(np.array, value))
+    return _build(split, shapes or {}, name, _Options(fused, allow_empty, frozenset(values or ())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    fused: bool
+    allow_empty: bool = False
+    bound: frozenset[str] = frozenset()
 
 
 def _require_onnx() -> None:
@@ -84,24 +110,31 @@ def _require_onnx() -> None:
 
 
 def _build(
-    model: OnnxModel, shapes: Mapping[str, Sequence[int]], name: str, fused: bool
+    model: OnnxModel, shapes: Mapping[str, Sequence[int]], name: str, options: _Options
 ) -> Network:
     opset = model_opset(model.proto)
     proto = inline_functions(model.proto)
     outputs = tuple(entry.name for entry in proto.graph.output)
     live, removed = _without_dead(proto.graph.node, outputs)
     check_nodes(live, opset)
-    inputs = static_inputs(proto.graph, model.initializers, shapes)
+    least = 0 if options.allow_empty else 1
+    inputs = static_inputs(proto.graph, model.initializers, shapes, least=least)
     check_model(proto, inputs)
     draft = Draft(inputs=tuple(inputs), outputs=outputs, tensors=dict(inputs), removed=[*removed])
     wanted = {*outputs, *(tensor for node in proto.graph.node for tensor in node.input)}
-    walk = Walk(draft=draft, stored=model.initializers, wanted=wanted, opset=opset)
+    walk = Walk(
+        draft=draft,
+        stored=model.initializers,
+        wanted=wanted,
+        opset=opset,
+        allow_empty=options.allow_empty,
+    )
     for node_name, node in live.items():
         walk.visit(node, node_name)
     walk.resolve_outputs()
     draft.drop_unused(_FOLDED_AWAY)
-    _check_finite(draft)
-    if fused:
+    _check_finite(draft, options.bound)
+    if options.fused:
         fuse(draft)
     return draft.finish(name, opset)
 
@@ -137,9 +170,9 @@ def _without_dead(
     return dict(zip(names, nodes, strict=True)), removed[::-1]
 
 
-def _check_finite(draft: Draft) -> None:
-    """Refuse weights that are not finite, and constants that are not numbers."""
-    seen: dict[str, str] = {}
+def _check_finite(draft: Draft, bound: Iterable[str]) -> None:
+    """Refuse weights that are not finite, and constants that are not numbers, unless bound."""
+    seen = dict.fromkeys(bound, "")
     for layer in draft.layers:
         for name in layer.inputs:
             value = draft.constants.get(name)

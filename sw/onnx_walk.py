@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw import ops
-from heterolith.sw.canonical import Node, attribute_value, canonicalize
+from heterolith.sw import contrib, ops
+from heterolith.sw.canonical import attribute_value, canonicalize
+from heterolith.sw.canonical_rules import Node
 from heterolith.sw.draft import Draft, splat
 from heterolith.sw.macs import layer_macs
 from heterolith.sw.network import Array, Layer, TensorType
-from heterolith.sw.onnx_check import one_line, unknown_operator
+from heterolith.sw.onnx_check import RunTimeShapeError, one_line, unknown_operator
 from heterolith.sw.onnx_file import Initializer
 from heterolith.sw.onnx_types import check_types, infer_outputs, numpy_dtype
 
@@ -29,9 +30,45 @@ if TYPE_CHECKING:
 _CONSTANT = "constant: computed at import"
 _IDENTITY = "the identity at inference"
 # Results whose shapes depend on values that are not known at import.
-_DATA_DEPENDENT = ("Compress", "NonMaxSuppression", "NonZero", "Range", "Unique")
-# Operators some of whose modes no device knows, which computing them once tells.
-_PARTLY_KNOWN = ("Resize",)
+_DATA_DEPENDENT = (
+    "BlackmanWindow",
+    "Compress",
+    "ConstantOfShape",
+    "HammingWindow",
+    "HannWindow",
+    "MelWeightMatrix",
+    "NonMaxSuppression",
+    "NonZero",
+    "Range",
+    "Unique",
+)
+# Operators whose sizes may be given in floats.
+_FLOAT_SIZES = ("OneHot", "Resize")
+# Operators whose result types onnx tells wrong: STFT's spectrum is always two-sided to it.
+_MISTOLD = ("STFT",)
+# Operators some of whose modes no device knows, which computing them once on zeros tells.
+_PARTLY_KNOWN = (
+    "Attention",
+    "Celu",
+    "DepthToSpace",
+    "GRU",
+    "Gelu",
+    "GridSample",
+    "GroupNormalization",
+    "LSTM",
+    "LayerNormalization",
+    "LinearAttention",
+    "LpNormalization",
+    "Pad",
+    "RMSNormalization",
+    "RNN",
+    "Resize",
+    "RoiAlign",
+    "ScatterElements",
+    "ScatterND",
+    "SpaceToDepth",
+    "TensorScatter",
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +85,8 @@ class Walk:
         Results of identities and what they equal.
     identities
         Results of identities and their nodes.
+    allow_empty
+        Whether results may have no elements.
     """
 
     draft: Draft
@@ -56,6 +95,7 @@ class Walk:
     opset: int
     alias: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
+    allow_empty: bool = False
 
     def visit(self, proto: NodeProto, name: str) -> None:
         """Turn one node into a constant, an alias or a layer."""
@@ -71,6 +111,9 @@ class Walk:
             outputs.pop()
         node = Node(name, proto.op_type, self.opset, inputs, outputs, attributes)
         kinds = [self.draft.type_of(entry) if entry else None for entry in inputs]
+        if proto.domain == contrib.DOMAIN:
+            self._take(node, {outputs[0]: self._contrib_type(node, kinds)})
+            return
         check_types(node.op, self.opset, kinds, node.what)
         if self._shortcut(node):
             return
@@ -78,13 +121,22 @@ class Walk:
         canonicalize(node, self.draft)
         if node.op not in ops.OPERATORS:
             raise unknown_operator(name, proto.op_type, self.opset)
-        if all(not entry or entry in self.draft.constants for entry in node.inputs):
-            for output, value in zip(
-                node.outputs, self._compute(node, self._values(node)), strict=True
-            ):
-                self._fold(name, output, value)
+        self._take(node, types)
+
+    def _take(self, node: Node, types: dict[str, TensorType | None]) -> None:
+        """Compute a node in canonical form here and now if it is constant, else keep it."""
+        if any(entry and entry not in self.draft.constants for entry in node.inputs):
+            self._append(node, types)
             return
-        self._append(node, types)
+        values = self._compute(node, self._values(node))
+        for output, value in zip(node.outputs, values, strict=True):
+            self._fold(node.name, output, value)
+
+    def _contrib_type(self, node: Node, kinds: Sequence[TensorType | None]) -> TensorType:
+        try:
+            return contrib.result_type(node.op, node.attributes, kinds)
+        except (InputError, ValueError) as error:
+            raise InputError(f"{node.what}: {error}") from None
 
     def resolve_outputs(self) -> None:
         """Let network outputs that are aliases keep their ONNX names."""
@@ -194,12 +246,17 @@ class Walk:
             ops.check(node.op, node.attributes)
         except InputError as error:
             raise InputError(f"{node.what}: {error}") from None
-        if node.op in _PARTLY_KNOWN or any(types.get(name) is None for name in node.outputs):
+        if node.op in _MISTOLD or any(types.get(name) is None for name in node.outputs):
+            self._refuse_unknown_sizes(node)
             types = dict(zip(node.outputs, self._probe(node), strict=True))
+        elif node.op in _PARTLY_KNOWN:
+            computed = self._probe(node)
+            if computed != [types[name] for name in node.outputs]:
+                raise InputError(f"{node.what} gives {computed}, but {types} is inferred")
         for name in node.outputs:
             kind = types[name]
             assert kind is not None
-            if 0 in kind.shape:
+            if 0 in kind.shape and not self.allow_empty:
                 raise InputError(
                     f"{node.what}: result {name!r} of shape {list(kind.shape)} has no elements; "
                     "choose larger input shapes"
@@ -219,26 +276,26 @@ class Walk:
             )
         )
 
-    def _probe(self, node: Node) -> list[TensorType]:
-        """Compute the node on zeros to learn its result types, where onnx cannot tell."""
+    def _refuse_unknown_sizes(self, node: Node) -> None:
+        """Refuse a node of untold result types whose sizes are values computed at run time."""
         kinds = [self.draft.type_of(name) if name else None for name in node.inputs]
-        sizes_vary = any(
-            kind is not None
-            and (kind.dtype.startswith("int") or node.op == "Resize")
-            and name not in self.draft.constants
-            for name, kind in zip(node.inputs[1:], kinds[1:], strict=True)
-        )
-        if node.op in _DATA_DEPENDENT or sizes_vary:
-            raise InputError(
-                f"{node.what}: the shape of its result depends on values computed at run time; "
-                "export the model with static shapes"
-            )
-        values = [
-            None
-            if kind is None
-            else self.draft.constants.get(name, splat(np.zeros((), kind.dtype), kind.shape))
-            for name, kind in zip(node.inputs, kinds, strict=True)
+        deciding = [
+            name
+            for at, (name, kind) in enumerate(zip(node.inputs, kinds, strict=True))
+            if kind is not None and name not in self.draft.constants
+            if node.op in _DATA_DEPENDENT
+            or (at and (kind.dtype.lstrip("u").startswith("int") or node.op in _FLOAT_SIZES))
         ]
+        if deciding:
+            raise RunTimeShapeError(node.what, deciding)
+
+    def _probe(self, node: Node) -> list[TensorType]:
+        """Compute the node on zeros to learn its result types."""
+        values = []
+        for name in node.inputs:
+            kind = self.draft.type_of(name) if name else None
+            zeros = None if kind is None else splat(np.zeros((), kind.dtype), kind.shape)
+            values.append(self.draft.constants.get(name, zeros))
         return [TensorType(value.shape, value.dtype.name) for value in self._compute(node, values)]
 
 

@@ -36,7 +36,7 @@ def score_layers(network: Network) -> frozenset[str]:
 def widen(
     compute: Callable[[Mapping[str, Array]], tuple[Array, ...]], arrays: Mapping[str, Array]
 ) -> tuple[Array, ...]:
-    """Compute scores in float32, and again in float64 if they are too large for that.
+    """Compute scores, and again in float64 if they are float32 and too large for that.
 
     Parameters
     ----------
@@ -45,13 +45,17 @@ def widen(
 
     Returns
     -------
-    tuple of float32 arrays
+    tuple of arrays of the dtypes that ``compute`` gives
     """
     results = compute(arrays)
-    if all(np.abs(value).max(initial=0.0) < LARGEST for value in results):
+    if all(
+        value.dtype != np.float32 or np.abs(value).max(initial=0.0) < LARGEST for value in results
+    ):
         return results
     wide = {
         name: value.astype(np.float64) if value.dtype == np.float32 else value
         for name, value in arrays.items()
     }
-    return tuple(value.astype(np.float32) for value in compute(wide))
+    return tuple(
+        value.astype(result.dtype) for value, result in zip(compute(wide), results, strict=True)
+    )

@@ -1,6 +1,7 @@
 """Elementwise activation functions on tensors of any shape.
 
-Invariant: the result has the input's dtype. Source: ONNX operator set 18 (Gelu: set 20).
+Invariant: the result has the input's dtype. Source: ONNX operator set 18 (Gelu: set 20,
+Swish: set 24, SwiGLU: set 28).
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ def selu(
 
 
 def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2, which cannot overflow."""
+    """Return 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2, which cannot overflow.
+
+    That of float16 is computed in float32, where the sum loses nothing.
+    """
+    if x.dtype == np.float16:
+        return sigmoid(x.astype(np.float32)).astype(np.float16)
     half = x.dtype.type(0.5)
     out: Array = half * np.tanh(half * x) + half
     return out
@@ -90,3 +96,36 @@ def gelu(x: Array, *, approximate: str = "none") -> Array:
         raise InputError(f"Gelu approximate {approximate!r} is not known; use none or tanh")
     out: Array = x.dtype.type(0.5) * x * (x.dtype.type(1) + inner)
     return out
+
+
+def celu(x: Array, *, alpha: float = 1.0) -> Array:
+    """Return x where positive, else alpha * (exp(x / alpha) - 1)."""
+    a = x.dtype.type(alpha)
+    zero = x.dtype.type(0)
+    out: Array = np.maximum(x, zero) + np.minimum(a * np.expm1(x / a), zero)
+    return out
+
+
+def thresholded_relu(x: Array, *, alpha: float = 1.0) -> Array:
+    """Return x where it is above alpha, else 0."""
+    return np.where(x > x.dtype.type(alpha), x, x.dtype.type(0))
+
+
+def shrink(x: Array, *, bias: float = 0.0, lambd: float = 0.5) -> Array:
+    """Return x + bias below -lambd, x - bias above lambd, 0 between; of integers too."""
+    low = np.where(x < -lambd, x + bias, 0)
+    return np.where(x > lambd, x - bias, low).astype(x.dtype)
+
+
+def swish(x: Array, *, alpha: float = 1.0) -> Array:
+    """Return x * `sigmoid` (alpha * x), that of float16 computed in float32."""
+    if x.dtype == np.float16:
+        return swish(x.astype(np.float32), alpha=alpha).astype(np.float16)
+    return x * sigmoid(x.dtype.type(alpha) * x)
+
+
+def swiglu(gate: Array, x: Array, *, alpha: float = 1.0) -> Array:
+    """Return `swish` (gate) * x of two tensors of one shape."""
+    if gate.shape != x.shape:
+        raise InputError(f"SwiGLU of shapes {gate.shape} and {x.shape}, which must agree")
+    return swish(gate, alpha=alpha) * x

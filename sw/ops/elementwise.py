@@ -10,6 +10,7 @@ from functools import reduce
 
 import numpy as np
 
+from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import Array
 
 # erf(x) = x P(x^2) / Q(x^2) up to 0.46875 and 1 - exp(-x^2) R(|x|) / S(|x|) up to 4, highest power
@@ -53,10 +54,22 @@ _ERF_S = (
 )
 
 
+def _refuse_zero(b: Array, what: str) -> None:
+    if not b.all():
+        raise InputError(f"{what} of an integer by 0, which ONNX does not define")
+
+
 def divide(a: Array, b: Array) -> Array:
-    """Return a / b; for integers the quotient is truncated towards zero."""
+    """Return a / b; for integers the quotient is truncated towards zero.
+
+    Raises
+    ------
+    InputError
+        If an integer is divided by 0.
+    """
     if a.dtype.kind not in "iu":
         return np.divide(a, b)
+    _refuse_zero(b, "division")
     floor = np.floor_divide(a, b)
     inexact_negative = (np.mod(a, b) != 0) & ((a < 0) != (b < 0))
     out: Array = (floor + inexact_negative).astype(a.dtype)
@@ -64,16 +77,39 @@ def divide(a: Array, b: Array) -> Array:
 
 
 def modulo(a: Array, b: Array, *, fmod: int = 0) -> Array:
-    """Return the remainder with the sign of `b`, or of `a` if ``fmod``."""
+    """Return the remainder with the sign of `b`, or of `a` if ``fmod``.
+
+    Raises
+    ------
+    InputError
+        If an integer is divided by 0.
+    """
+    if a.dtype.kind in "iu":
+        _refuse_zero(b, "remainder")
     return np.fmod(a, b) if fmod else np.mod(a, b)
 
 
 def power(base: Array, exponent: Array) -> Array:
-    """Return base ** exponent in the dtype of the base; integer bases go through float64."""
-    if base.dtype.kind in "iu":
-        return np.power(base.astype(np.float64), exponent).astype(base.dtype)
-    out: Array = np.power(base, exponent.astype(base.dtype))
-    return out
+    """Return base ** exponent in the dtype of the base.
+
+    Powers of integers by integers are exact; other powers of integers are truncated.
+
+    Raises
+    ------
+    InputError
+        If a power of an integer leaves its dtype.
+    """
+    if base.dtype.kind not in "iu":
+        return np.asarray(np.power(base, exponent.astype(base.dtype)))
+    real = np.power(base.astype(np.float64), exponent.astype(np.float64))
+    limits = np.iinfo(base.dtype)
+    if not np.all((real >= limits.min) & (real < limits.max + 1)):
+        raise InputError(f"a power of {base.dtype} leaves its range")
+    if exponent.dtype.kind not in "iu":
+        return real.astype(base.dtype)
+    # A negative exponent gives a fraction, or 1 or -1: truncated, float64 holds it exactly.
+    exact = np.power(base, np.maximum(exponent, 0).astype(base.dtype))
+    return np.where(exponent < 0, real.astype(base.dtype), exact)
 
 
 def sum_(*tensors: Array) -> Array:
@@ -121,14 +157,46 @@ def erf(x: Array) -> Array:
     return np.copysign(np.where(magnitude <= 0.46875, near, far), x).astype(x.dtype)
 
 
-def cumulative_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
-    """Return running sums along an axis; ``exclusive`` leaves out the element itself."""
+def _accumulate(function: np.ufunc, x: Array, axis: Array, exclusive: int, reverse: int) -> Array:
+    """Return a ufunc accumulated along an axis, from its identity on if ``exclusive``."""
     place = int(axis.item())
     total = np.flip(x, place) if reverse else x
-    total = np.cumsum(total, axis=place, dtype=x.dtype)
+    total = function.accumulate(total, axis=place, dtype=x.dtype)
     if exclusive:
         total = np.roll(total, 1, axis=place)
         first = [slice(None)] * x.ndim
         first[place] = slice(0, 1)
-        total[tuple(first)] = 0
+        total[tuple(first)] = function.identity
     return np.flip(total, place) if reverse else total
+
+
+def cumulative_product(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
+    """Return running products along an axis; ``exclusive`` leaves out the element itself."""
+    return _accumulate(np.multiply, x, axis, exclusive, reverse)
+
+
+def bit_shift(x: Array, amount: Array, *, direction: str) -> Array:
+    """Return integers shifted LEFT or RIGHT; what leaves the dtype is lost.
+
+    A negative amount, or one of all bits or more, leaves nothing but sign bits.
+    """
+    if direction not in ("LEFT", "RIGHT"):
+        raise unknown_name("BitShift direction", direction, ("LEFT", "RIGHT"))
+    bits = 8 * x.dtype.itemsize
+    outside = (amount < 0) | (amount >= bits)
+    by = np.where(outside, 0, amount).astype(x.dtype)
+    if direction == "LEFT":
+        return np.where(outside, 0, np.left_shift(x, by)).astype(x.dtype)
+    return np.where(outside, np.where(x < 0, -1, 0), np.right_shift(x, by)).astype(x.dtype)
+
+
+def is_inf(x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> Array:
+    """Return where `x` is infinite, of the signs to detect."""
+    low = np.isneginf(x) if detect_negative else np.zeros(x.shape, bool)
+    out: Array = low | np.isposinf(x) if detect_positive else low
+    return out
+
+
+def cumulative_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
+    """Return running sums along an axis; ``exclusive`` leaves out the element itself."""
+    return _accumulate(np.add, x, axis, exclusive, reverse)

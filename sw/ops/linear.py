@@ -38,3 +38,13 @@ def gemm(
     if c is not None:
         out += c if beta == 1.0 else c * c.dtype.type(beta)
     return out
+
+
+def einsum(*operands: Array, equation: str) -> Array:
+    """Return sums of products over the axes that an equation names."""
+    return np.asarray(np.einsum(equation, *operands, optimize=len(operands) > 2))
+
+
+def determinant(x: Array) -> Array:
+    """Return determinants of the matrices on the last two axes."""
+    return np.asarray(np.linalg.det(x.astype(np.float64)), x.dtype)

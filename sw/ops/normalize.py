@@ -1,10 +1,13 @@
 """Normalisation over channels, batches and axes.
 
-Statistics are taken in the input's dtype. Source: ONNX operator set 18 (LRN: Krizhevsky et al.,
+Statistics are taken in the input's dtype. Source: ONNX operator set 18 (GroupNormalization: set 21,
+RMSNormalization: set 23; LRN: Krizhevsky et al.,
 "ImageNet classification with deep convolutional neural networks", NIPS 2012, section 3.3).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -101,20 +104,92 @@ def layer_normalization(
 ) -> tuple[Array, Array, Array]:
     """Return `x` normalised over all axes from ``axis`` on, its mean and its inverse deviation.
 
-    ``stash_type`` 1 (float32 statistics) is the only one supported.
+    ``stash_type`` 1 (float32 statistics) is the only one supported; float64 keeps its own.
     """
-    if stash_type != 1:
-        raise InputError(f"LayerNormalization stash_type {stash_type} is not supported; use 1")
+    _check_stash(stash_type, "LayerNormalization")
     axes = tuple(range(axis + x.ndim if axis < 0 else axis, x.ndim))
     normal, mean, inverse = _standardize(x, axes, epsilon)
     out = normal * scale
+    mean, inverse = mean.astype(np.float32), inverse.astype(np.float32)
     return (out if bias is None else out + bias), mean, inverse
 
 
 def _standardize(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
-    """Return (x - mean) / sqrt(variance + epsilon), the mean and the factor, axes kept."""
-    mean = np.mean(x, axis=axes, keepdims=True, dtype=x.dtype)
+    """Return (x - mean) / sqrt(variance + epsilon), the mean and the factor, axes kept.
+
+    Statistics of float16 are taken in float32.
+    """
+    wide = x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    mean = np.mean(wide, axis=axes, keepdims=True)
+    centred = wide - mean
+    variance = np.mean(np.square(centred), axis=axes, keepdims=True)
+    inverse = wide.dtype.type(1) / np.sqrt(variance + wide.dtype.type(epsilon))
+    return (centred * inverse).astype(x.dtype, copy=False), mean, inverse
+
+
+def hardmax(x: Array, *, axis: int = -1, flatten: int = 0) -> Array:
+    """Return 1 at the first maximum along an axis, else 0; ``flatten`` as in `softmax`."""
+    if flatten:
+        return hardmax(_two_dimensional(x, axis)).reshape(x.shape)
+    first = np.expand_dims(np.argmax(x, axis=axis), axis)
+    form = [1] * x.ndim
+    form[axis] = x.shape[axis]
+    places = np.arange(x.shape[axis]).reshape(form)
+    return np.asarray(places == first, x.dtype)
+
+
+def group_normalization(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    *,
+    num_groups: int,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
+) -> Array:
+    """Return `x`, (N, C, spatial axes), normalised over groups of channels, scaled per channel."""
+    _check_stash(stash_type, "GroupNormalization")
+    if x.shape[1] % num_groups:
+        raise InputError(f"{x.shape[1]} channels cannot be cut into {num_groups} groups")
+    groups = x.reshape(x.shape[0], num_groups, -1)
+    normal = _standardize(groups, (2,), epsilon)[0].reshape(x.shape)
+    per_channel = (-1, *(1,) * (x.ndim - 2))
+    return normal * scale.reshape(per_channel) + bias.reshape(per_channel)
+
+
+def rms_normalization(
+    x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Array:
+    """Return `x` over its root mean square over all axes from ``axis`` on, scaled."""
+    _check_stash(stash_type, "RMSNormalization")
+    axes = tuple(range(axis + x.ndim if axis < 0 else axis, x.ndim))
+    wide = x.astype(np.result_type(x.dtype, np.float32))
+    square = np.mean(np.square(wide), axis=axes, keepdims=True)
+    out: Array = (wide / np.sqrt(square + wide.dtype.type(epsilon))).astype(x.dtype) * scale
+    return out
+
+
+def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
+    """Return `x` over its norm along an axis, zero where that is zero; ``p`` is 1 or 2."""
+    if p not in (1, 2):
+        raise InputError(f"LpNormalization p={p} is not defined; use 1 or 2")
+    if p == 1:
+        norm = np.sum(np.abs(x), axis=axis, keepdims=True)
+    else:
+        norm = np.sqrt(np.sum(np.square(x), axis=axis, keepdims=True))
+    return np.where(norm == 0, x.dtype.type(0), x / np.where(norm == 0, 1, norm)).astype(x.dtype)
+
+
+def mean_variance_normalization(x: Array, *, axes: Sequence[int] = (0, 2, 3)) -> Array:
+    """Return ``(x - mean) / (deviation + 1e-9)`` over axes."""
+    places = tuple(axes)
+    mean = np.mean(x, axis=places, keepdims=True, dtype=x.dtype)
     centred = x - mean
-    variance = np.mean(np.square(centred), axis=axes, keepdims=True, dtype=x.dtype)
-    inverse = x.dtype.type(1) / np.sqrt(variance + x.dtype.type(epsilon))
-    return centred * inverse, mean, inverse
+    deviation = np.sqrt(np.mean(np.square(centred), axis=places, keepdims=True, dtype=x.dtype))
+    out: Array = centred / (deviation + x.dtype.type(1e-9))
+    return out
+
+
+def _check_stash(stash_type: int, op: str) -> None:
+    if stash_type != 1:
+        raise InputError(f"{op} stash_type {stash_type} is not supported; use 1")

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from heterolith.errors import InputError
 from heterolith.sw.network import Array
 from heterolith.sw.ops.window import Attribute, Window
 
@@ -49,7 +48,16 @@ def pool_padded(function: np.ufunc, padded: Array, window: Window, places: Seque
 
 def lowest(dtype: np.dtype[Any]) -> float:
     """Return the smallest value of a dtype: what pads the input of a maximum."""
+    if dtype.kind == "b":
+        return False
     return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def highest(dtype: np.dtype[Any]) -> float:
+    """Return the largest value of a dtype."""
+    if dtype.kind == "b":
+        return True
+    return np.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def max_pool(x: Array, *, storage_order: int = 0, **geometry: Attribute) -> Array:
@@ -72,14 +80,17 @@ def max_pool_with_indices(
     maxima
         Array of shape (N, C, output axes).
     indices
-        int64 array of the same shape: index of the first maximum in row-major `x`.
+        int64 array of the same shape: index of the first maximum in row-major `x`, with
+        ``storage_order`` 1 in `x` of column-major spatial axes.
     """
-    if storage_order:
-        raise InputError("MaxPool storage_order 1 is not supported; export with storage_order 0")
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
     padded = window.pad(x, lowest(x.dtype))
-    places_in_x = window.pad(np.arange(x.size, dtype=np.int64).reshape(x.shape), -1)
+    numbers = np.arange(x.size, dtype=np.int64)
+    if storage_order:
+        turned = numbers.reshape(*x.shape[:2], *x.shape[:1:-1])
+        numbers = turned.transpose(0, 1, *range(x.ndim - 1, 1, -1))
+    places_in_x = window.pad(numbers.reshape(x.shape), -1)
     best: Array | None = None
     for (_, values), (_, where) in zip(
         window.taps(padded, places), window.taps(places_in_x, places), strict=True
@@ -135,4 +146,22 @@ def global_average_pool(x: Array) -> Array:
 def global_max_pool(x: Array) -> Array:
     """Return the maximum over all spatial axes of `x`, kept with length 1."""
     out: Array = np.max(x, axis=tuple(range(2, x.ndim)), keepdims=True)
+    return out
+
+
+def lp_pool(x: Array, *, p: int = 2, **geometry: Attribute) -> Array:
+    """Return the p-norm of every window of `x`, (N, C, spatial axes)."""
+    window = Window.of(geometry["kernel_shape"], geometry)
+    places = window.output(x.shape[2:])
+    powers = np.power(np.abs(x), x.dtype.type(p))
+    sums = pool_padded(np.add, window.pad(powers), window, places)
+    out: Array = np.power(sums, x.dtype.type(1 / p))
+    return out
+
+
+def global_lp_pool(x: Array, *, p: int = 2) -> Array:
+    """Return the p-norm over all spatial axes of `x`, kept with length 1."""
+    powers = np.power(np.abs(x), x.dtype.type(p))
+    sums = np.sum(powers, axis=tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype)
+    out: Array = np.power(sums, x.dtype.type(1 / p))
     return out

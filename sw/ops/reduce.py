@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from heterolith.sw.network import Array
+from heterolith.sw.ops.pool import highest, lowest
 from heterolith.sw.ops.shape import integers
 
 
@@ -42,17 +43,17 @@ def reduce_mean(
 def reduce_max(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return maxima over axes."""
-    out: Array = np.max(x, axis=_places(x, axes, noop_with_empty_axes), keepdims=bool(keepdims))
-    return out
+    """Return maxima over axes, the dtype's lowest value of no elements."""
+    places = _places(x, axes, noop_with_empty_axes)
+    return np.asarray(np.max(x, axis=places, keepdims=bool(keepdims), initial=lowest(x.dtype)))
 
 
 def reduce_min(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return minima over axes."""
-    out: Array = np.min(x, axis=_places(x, axes, noop_with_empty_axes), keepdims=bool(keepdims))
-    return out
+    """Return minima over axes, the dtype's highest value of no elements."""
+    places = _places(x, axes, noop_with_empty_axes)
+    return np.asarray(np.min(x, axis=places, keepdims=bool(keepdims), initial=highest(x.dtype)))
 
 
 def reduce_prod(
@@ -88,6 +89,27 @@ def reduce_l2(
         x, axes, keepdims=keepdims, noop_with_empty_axes=noop_with_empty_axes
     )
     return np.sqrt(squares).astype(x.dtype)
+
+
+def reduce_log_sum(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return logarithms of sums over axes."""
+    total = reduce_sum(x, axes, keepdims=keepdims, noop_with_empty_axes=noop_with_empty_axes)
+    return np.log(total).astype(x.dtype)
+
+
+def reduce_log_sum_exp(
+    x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Array:
+    """Return logarithms of sums of exponentials over axes, without overflow."""
+    places = _places(x, axes, noop_with_empty_axes)
+    real = x.astype(np.float64)
+    top = np.max(real, axis=places, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = np.log(np.sum(np.exp(real - top), axis=places, keepdims=True)) + top
+    out = total if keepdims else np.squeeze(total, axis=places)
+    return np.asarray(out).astype(x.dtype)
 
 
 def _position(

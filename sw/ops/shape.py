@@ -7,6 +7,7 @@ writes into an operator's result without checking for that. Source: ONNX operato
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,6 @@ def size(x: Array) -> Array:
 def identity(x: Array) -> Array:
     """Return `x` itself."""
     return x
-
-
-def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
-    """Return slices of `x` along an axis; the shape of `indices` replaces that axis."""
-    return np.take(x, indices, axis=axis)
 
 
 def concat(*tensors: Array, axis: int) -> Array:
@@ -163,12 +159,37 @@ def cast(x: Array, *, to: int, saturate: int = 1) -> Array:
     Raises
     ------
     InputError
-        If numpy has no such dtype.
+        If numpy has no such dtype, or a float is outside of the integers to cast to, where
+        processors differ.
     """
+    kind = _numpy_kind(to, "Cast")
+    if x.dtype.kind == "f" and kind.kind in "iu" and x.size:
+        limits = np.iinfo(kind)
+        whole = np.trunc(x.astype(np.float64))
+        if not (whole.min() >= limits.min and whole.max() < limits.max + 1):
+            raise InputError(
+                f"Cast of {x.dtype} values from {x.min():g} to {x.max():g} leaves {kind}, whose "
+                f"range is [{limits.min}, {limits.max}]; clip them first"
+            )
+    return x.astype(kind)
+
+
+def bit_cast(x: Array, *, to: int) -> Array:
+    """Return the bits of `x` as another dtype of the same width; ``to`` as in `cast`."""
+    kind = _numpy_kind(to, "BitCast")
+    if kind.itemsize != x.dtype.itemsize:
+        raise InputError(f"BitCast of {x.dtype} to {kind}, which is not as wide")
+    bits = np.ascontiguousarray(x)
+    if kind.kind == "b" and bits.view(np.uint8).max(initial=0) > 1:
+        raise InputError(f"BitCast to bool of {x.dtype} other than 0 and 1")
+    return bits.view(kind).reshape(x.shape)
+
+
+def _numpy_kind(to: int, op: str) -> np.dtype[Any]:
     if to not in ONNX_DTYPES:
         names = ", ".join(f"{number} ({name})" for number, name in ONNX_DTYPES.items())
-        raise InputError(f"Cast to ONNX data type {to} is not supported; known: {names}")
-    return x.astype(ONNX_DTYPES[to])
+        raise InputError(f"{op} to ONNX data type {to} is not supported; known: {names}")
+    return np.dtype(ONNX_DTYPES[to])
 
 
 def pad(
@@ -223,11 +244,17 @@ def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
     return blocks.reshape(n, c // (b * b), h * b, w * b)
 
 
-def space_to_depth(x: Array, *, blocksize: int) -> Array:
-    """Return (N, C*b^2, H/b, W/b) from (N, C, H, W): the inverse of `depth_to_space` (DCR)."""
+def space_to_depth(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
+    """Return (N, C*b^2, H/b, W/b) from (N, C, H, W): the inverse of `depth_to_space`."""
     n, c, h, w = x.shape
     b = blocksize
-    blocks = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+    blocks = x.reshape(n, c, h // b, b, w // b, b)
+    if mode == "DCR":
+        blocks = blocks.transpose(0, 3, 5, 1, 2, 4)
+    elif mode == "CRD":
+        blocks = blocks.transpose(0, 1, 3, 5, 2, 4)
+    else:
+        raise InputError(f"SpaceToDepth mode {mode!r} is not known; use DCR or CRD")
     return blocks.reshape(n, c * b * b, h // b, w // b)
 
 

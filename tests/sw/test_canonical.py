@@ -10,7 +10,7 @@ from heterolith.sw import ops
 from heterolith.sw.execute import execute
 from heterolith.sw.onnx_import import from_model
 
-from .onnx_models import build, node, onnxruntime_outputs, random_inputs
+from .onnx_models import build, chain, node, onnxruntime_outputs, random_inputs
 from .opset_cases import BATCH, CASES, IMAGE, KERNEL, STATISTICS
 
 
@@ -134,3 +134,42 @@ def test_resize_both_ways_is_refused():
     constants = {"c": np.array([1, 1, 0.5, 2], np.float32)}
     with pytest.raises(InputError, match=r"node 'scale' .* shrinks and stretches at once"):
         from_model(build(nodes, IMAGE, ["y"], constants, 10), "refused")
+
+
+def test_regions_of_set_10_are_not_shifted():
+    """RoiAlign had no half-pixel shift before set 16."""
+    model = chain(
+        ("RoiAlign", ["x", "r", "i"], ["y"], {"output_height": 2, "output_width": 2}),
+        opset=10,
+        constants={"r": np.array([[0.0, 0.0, 3.0, 3.0]]), "i": np.array([1])},
+    )
+    inputs = random_inputs(model)
+    (expected,) = onnxruntime_outputs(model, inputs)
+    got = execute(from_model(model, "roi"), inputs)["y"]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("steps", "constants", "words"),
+    [
+        (
+            ("Conv", ["x", "w", "b"], ["y"], {}),
+            {"w": np.ones((2, 3, 1, 1)), "b": np.ones(1)},
+            r"a bias of shape \[1\] for 2 kernels; \[2\] is needed",
+        ),
+        (
+            ("LpNormalization", ["x"], ["y"], {"p": 3}),
+            {},
+            "LpNormalization p=3 is not defined",
+        ),
+        (
+            ("Pad", ["x", "p"], ["y"], {"mode": "mirror"}),
+            {"p": np.zeros(8, np.int64)},
+            "Pad mode 'mirror'",
+        ),
+    ],
+)
+def test_attribute_values_are_refused_at_import(steps, constants, words):
+    """What no device computes is known before anything is planned."""
+    with pytest.raises(InputError, match=words):
+        from_model(chain(steps, constants=constants), "refused")

@@ -205,3 +205,39 @@ def test_gelu_refuses_an_unknown_approximation():
     """Only the two forms of the standard exist."""
     with pytest.raises(InputError, match="sigmoid"):
         compute("Gelu", {"approximate": "sigmoid"}, [np.zeros(2, np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "inputs", "words"),
+    [
+        ("Div", {}, [np.array([4]), np.array([0])], "division of an integer by 0"),
+        ("Mod", {}, [np.array([4]), np.array([0])], "remainder of an integer by 0"),
+        ("Pow", {}, [np.array([10], np.int8), np.array([3])], "power of int8 leaves its range"),
+        ("Pow", {}, [np.array([0]), np.array([-1])], "power of int64 leaves its range"),
+        ("BitShift", {"direction": "UP"}, [np.array([4]), np.array([1])], "direction 'UP'"),
+        ("Cast", {"to": 3}, [np.float32([128.0])], r"leaves int8, whose range is \[-128, 127\]"),
+        ("Cast", {"to": 7}, [np.float32([np.nan])], "leaves int64"),
+        ("BitCast", {"to": 10}, [np.float32([1.0])], "not as wide"),
+        ("BitCast", {"to": 9}, [np.uint8([2])], "other than 0 and 1"),
+        ("SwiGLU", {}, [np.ones((2, 3)), np.ones(3)], "which must agree"),
+    ],
+)
+def test_what_processors_do_differently_is_refused(op, attributes, inputs, words):
+    """Results that ONNX does not define raise InputError instead of a number."""
+    with pytest.raises(InputError, match=words):
+        compute(op, attributes, inputs)
+
+
+def test_powers_of_integers_are_exact():
+    """Powers beyond the 53 bits of a float64 keep every bit; fractions are truncated."""
+    (got,) = compute("Pow", {}, [np.array([3, -3, 2, 2]), np.array([39, 39, 62, -1])])
+    assert got.tolist() == [3**39, -(3**39), 2**62, 0]
+
+
+@pytest.mark.parametrize("direction", ["LEFT", "RIGHT"])
+def test_shifts_by_all_bits_leave_the_sign(direction):
+    """Negative amounts and amounts beyond the width are what ONNX says, not what a CPU does."""
+    x = np.array([-5, 5, -5, 5, -5], np.int8)
+    (got,) = compute("BitShift", {"direction": direction}, [x, np.array([8, 9, -1, 1, 1], np.int8)])
+    expected = {"LEFT": [0, 0, 0, 10, -10], "RIGHT": [-1, 0, -1, 2, -3]}[direction]
+    assert got.tolist() == expected

@@ -67,11 +67,11 @@ def test_resize_of_chosen_axes_agrees_with_onnxruntime(reference):
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"mode": "cubic"}, "cubic"),
-        ({"antialias": 1}, "antialias=1"),
-        ({"coordinate_transformation_mode": "tf_crop_and_resize"}, "coordinate mode"),
+        ({"mode": "area"}, "Resize mode 'area'"),
+        ({"coordinate_transformation_mode": "tf_half_pixel_for_nn"}, "coordinate mode"),
+        ({"coordinate_transformation_mode": "tf_crop_and_resize"}, "roi of 8 elements"),
         ({"nearest_mode": "simple"}, "nearest mode"),
-        ({"keep_aspect_ratio_policy": "not_larger"}, "not_larger"),
+        ({"keep_aspect_ratio_policy": "largest"}, "policy 'largest'"),
         ({}, "scales or sizes"),
     ],
 )

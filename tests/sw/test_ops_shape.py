@@ -117,7 +117,7 @@ def test_constant_of_shape_takes_no_memory():
 @pytest.mark.parametrize(
     ("op", "attributes", "inputs", "words"),
     [
-        ("Gather", {}, [X, np.array(2)], "out of bounds"),
+        ("Gather", {}, [X, np.array(2)], "index 2 is outside of an axis of 2"),
         ("Split", {}, [X], "num_outputs"),
         ("Split", {"axis": 3}, [X, int64(1, 1)], "must sum to 5"),
         ("Squeeze", {}, [X, int64(0)], "Squeeze does not fit"),

@@ -58,3 +58,12 @@ def test_equal_kernels_give_equal_probabilities(threads: int) -> None:
     finally:
         worker.close()
     np.testing.assert_allclose(values[output], expected, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int64])
+def test_other_dtypes_are_left_alone(dtype) -> None:
+    """Only float32 scores are widened; infinities of float16 stay float16."""
+    large = np.array([6e4, np.inf] if dtype == np.float16 else [2**30, 0]).astype(dtype)
+    (found,) = widen(lambda arrays: (arrays["x"],), {"x": large})
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, large)
