@@ -1,15 +1,17 @@
 """A Profile from models: the accelerator's cycle model, rooflines, link bandwidths.
 
 Nothing here is fitted. CPU and GPU rows are rooflines (Williams, Waterman, Patterson, CACM 2009) at
-data-sheet peaks, that is lower bounds of what silicon needs; FPGA rows come from the closed-form
-cycle model of `heterolith.hw.timing.cycles`. Rows measured on a device replace its modelled ones.
-Energy is dynamic power at full load times busy time, a bound as far as the load is partial.
+data-sheet peaks, that is lower bounds of what silicon needs. FPGA rows are simulated: cycles of the
+layer's commands, compiled and replayed by `heterolith.hw.timing.timeline` at the board's clock and
+DRAM bandwidth. Rows measured on a device replace its modelled ones. Energy is dynamic power at full
+load times busy time, a bound as far as the load is partial.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from heterolith import hw
 from heterolith.boards import Device, Link, Platform
@@ -40,7 +42,8 @@ def _roofline_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: 
 def _fpga_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
     if layer.op in offload.VIEWS:
         return 0
-    cycles = offload.layer_cycles(network, layer, hw.config(device.array), bandwidth_gbs)
+    config = replace(hw.config(device.array), clock_mhz=device.mhz)
+    cycles = offload.layer_cycles(network, layer, config, bandwidth_gbs)
     return math.ceil(device.launch_us * 1e3 + cycles.total * 1e3 / device.mhz)
 
 
@@ -60,7 +63,7 @@ def layer_cost(network: Network, layer: Layer, platform: Platform, device: Devic
         energy_pj=picojoules(device.active_w, latency_ns),
         peak_bytes=moved_bytes(network, layer, width),
         weight_bytes=network.weight_bytes(layer, width),
-        source="data-sheet",
+        source="simulated" if device.kind == "fpga" else "data-sheet",
     )
 
 

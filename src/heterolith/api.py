@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from heterolith import boards, hw, metrics, scheduler, sw, units
+from heterolith import boards, metrics, scheduler, sw, units
 from heterolith.boards import Platform
 from heterolith.errors import InfeasibleError, InputError
 from heterolith.metrics import Cost
 from heterolith.scheduler import Limits, Plan, Request, Trace
-from heterolith.sw import Array, CpuWorker, Network, Worker
+from heterolith.scheduler.bundle import Bundle, compile_bundle
+from heterolith.sw import Array, CpuWorker, FpgaWorker, Network, Worker
+from heterolith.sw.inputs import make_inputs
+from heterolith.sw.segments import SegmentOptions, SegmentReport, Site, Totals, site_of, totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +35,18 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """Outputs in float32 by name, what ran when on this host, and how it was computed."""
+    """Outputs in float32 by name, what ran when on this host, and how it was computed.
+
+    ``segments`` and ``totals`` are of the accelerator's command streams; the golden model has none.
+    """
 
     outputs: Mapping[str, Array]
     trace: Trace
     plan: Plan
     calibration: str
     deviation: Deviation | None = None
+    segments: tuple[SegmentReport, ...] = ()
+    totals: Totals = field(default_factory=Totals)
 
     @property
     def devices_used(self) -> tuple[str, ...]:
@@ -138,48 +146,6 @@ def parse_limits(**limits: str) -> Limits:
     return Limits(**values)
 
 
-def make_inputs(network: Network, inputs: str | Array | Mapping[str, Array]) -> dict[str, Array]:
-    """Return network inputs by name, checked against shapes and dtypes.
-
-    Parameters
-    ----------
-    inputs
-        ``"random:SEED"`` (standard normal), one array for a network with one input, or arrays by
-        name.
-
-    Raises
-    ------
-    InputError
-        If a name, shape or dtype is not the network's.
-    """
-    if isinstance(inputs, str):
-        values = _random_inputs(network, inputs)
-    elif isinstance(inputs, Mapping):
-        values = dict(inputs)
-    elif len(network.inputs) == 1:
-        values = {network.inputs[0]: inputs}
-    else:
-        raise InputError(
-            f"{network.name} has {len(network.inputs)} inputs ({', '.join(network.inputs)}); "
-            "give arrays by name"
-        )
-    sw.check_inputs(network, values)
-    return values
-
-
-def _random_inputs(network: Network, text: str) -> dict[str, Array]:
-    kind, _, seed = text.partition(":")
-    if kind != "random" or not seed.isdecimal():
-        raise InputError(
-            f"input {text!r} is neither an .npy/.npz file nor random:SEED, e.g. random:0"
-        )
-    rng = np.random.default_rng(int(seed))
-    return {
-        name: rng.standard_normal(network.tensors[name].shape).astype(network.tensors[name].dtype)
-        for name in network.inputs
-    }
-
-
 class Runner:
     """A plan made ready to run many times on this machine; a context manager.
 
@@ -194,7 +160,10 @@ class Runner:
         Threads of each CPU worker. Default is all cores.
     device
         What computes FPGA layers, to the same bits: the ``golden`` model in numpy, the
-        ``functional`` device (HLS C++ compiled here), the ``rtl`` in Verilator (extra ``sim``).
+        ``functional`` device (HLS C++ compiled here), the ``rtl`` in Verilator (extra ``sim``),
+        the ``board`` that this program runs on (extra ``pynq``).
+    options
+        How command streams are run. By default `segment_options` of the device.
     """
 
     def __init__(
@@ -205,16 +174,20 @@ class Runner:
         calibration: Sequence[Mapping[str, Array]] | None = None,
         threads: int | None = None,
         device: str = "golden",
+        options: SegmentOptions | None = None,
     ) -> None:
         self.plan, self.network = plan, network
         target = boards.load(plan.platform)
         kinds = {name: target.device(name).kind for name in devices_used(plan)}
         self._quantized = sw.quantize(network, calibration) if "fpga" in kinds.values() else None
+        self._sites = {name: site_of(target, name) for name in kinds if kinds[name] == "fpga"}
         self._workers: dict[str, Worker] = {}
         for name, kind in kinds.items():
             if self._quantized is not None and kind == "fpga":
-                array = hw.config(target.device(name).array)
-                self._workers[name] = sw.FpgaWorker(self._quantized, array, device)
+                site, how = self._sites[name], options or segment_options(device)
+                self._workers[name] = FpgaWorker(
+                    self._quantized, site.config, device, site.dram_gbs, how
+                )
             else:
                 self._workers[name] = sw.GpuWorker(threads) if kind == "gpu" else CpuWorker(threads)
 
@@ -227,12 +200,65 @@ class Runner:
         """Run once; raises as `heterolith.scheduler.dispatch` does."""
         return scheduler.dispatch(self.plan, self.network, self._workers, self._quantized, inputs)
 
+    def segments(self) -> tuple[SegmentReport, ...]:
+        """Return the accelerator's command streams with their last runs."""
+        workers = (w for w in self._workers.values() if isinstance(w, FpgaWorker))
+        return tuple(report for worker in workers for report in worker.reports())
+
+    def totals(self) -> Totals:
+        """Return cycles and times of all command streams together."""
+        return totals(self.segments(), self._sites)
+
+    def result(self, inputs: Mapping[str, Array]) -> RunResult:
+        """Run once and say how; raises as `run`."""
+        outputs, trace = self.run(inputs)
+        return RunResult(
+            outputs=outputs,
+            trace=trace,
+            plan=self.plan,
+            calibration=self.calibration,
+            segments=self.segments(),
+            totals=self.totals(),
+        )
+
     def __enter__(self) -> Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers.values():
             worker.close()
+
+
+def segment_options(device: str) -> SegmentOptions:
+    """Return how a device runs command streams: verified, cycles predicted where it counts them.
+
+    A board is not verified: the golden model takes much longer there than the run.
+    """
+    timed = device in ("rtl", "board")
+    return SegmentOptions(verify=device in ("functional", "rtl"), predict=timed)
+
+
+def compile_plan(
+    plan: Plan, network: Network, calibration: Sequence[Mapping[str, Array]] | None = None
+) -> Bundle:
+    """Compile a plan for a board (`heterolith.scheduler.bundle_file` writes the file).
+
+    Parameters
+    ----------
+    calibration
+        As for `Runner`.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another network or uses a GPU.
+    """
+    target = boards.load(plan.platform)
+    kinds = {name: target.device(name).kind for name in devices_used(plan)}
+    sites: dict[str, Site] = {
+        name: site_of(target, name) for name, kind in kinds.items() if kind == "fpga"
+    }
+    return compile_bundle(plan, sw.quantize(network, calibration), kinds, sites)
 
 
 def devices_used(plan: Plan) -> tuple[str, ...]:
@@ -268,15 +294,10 @@ def run(
     """
     values = make_inputs(network, inputs)
     with Runner(plan, network, calibration=calibration, threads=threads, device=device) as runner:
-        outputs, trace = runner.run(values)
-        calibration_source = runner.calibration
-    return RunResult(
-        outputs=outputs,
-        trace=trace,
-        plan=plan,
-        calibration=calibration_source,
-        deviation=compare(network, values, outputs) if check else None,
-    )
+        result = runner.result(values)
+    if not check:
+        return result
+    return replace(result, deviation=compare(network, values, result.outputs))
 
 
 def compare(
@@ -311,6 +332,7 @@ __all__ = [
     "RunResult",
     "Runner",
     "compare",
+    "compile_plan",
     "devices_used",
     "load",
     "make_inputs",
@@ -318,4 +340,5 @@ __all__ = [
     "plan",
     "platform",
     "run",
+    "segment_options",
 ]

@@ -10,7 +10,7 @@ import re
 
 from heterolith.errors import InputError
 
-_TIME_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
+_TIME_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
 _POWER_MW = {"mW": 1, "W": 10**3}
 _MEMORY_BYTES = {
     "B": 1,

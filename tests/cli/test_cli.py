@@ -253,7 +253,7 @@ def broken_models(folder: Path, cnn_path: Path) -> dict[str, tuple[Path, str]]:
     dynamic.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     onnx.save(dynamic, folder / "dynamic.onnx")
     unknown = onnx.load(cnn_path)
-    unknown.graph.node[2].CopyFrom(helper.make_node("Det", ["r0"], ["n0"], name="determinant"))
+    unknown.graph.node[2].CopyFrom(helper.make_node("Bernoulli", ["r0"], ["n0"], name="coin"))
     onnx.save(unknown, folder / "unknown.onnx")
     poisoned = onnx.load(cnn_path)
     weight = numpy_helper.to_array(poisoned.graph.initializer[0]).copy()
@@ -265,7 +265,7 @@ def broken_models(folder: Path, cnn_path: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (folder / "truncated.onnx", "truncated.onnx"),
         "text": (folder / "text.onnx", "text.onnx"),
         "dynamic": (folder / "dynamic.onnx", "--shape x=1x3x16x16"),
-        "unknown operator": (folder / "unknown.onnx", "Det"),
+        "unknown operator": (folder / "unknown.onnx", "Bernoulli"),
         "NaN weights": (folder / "nan.onnx", "w0"),
         "a folder": (folder, str(folder)),
     }

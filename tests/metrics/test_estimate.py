@@ -1,15 +1,17 @@
 """Modelled costs of layers and transfers."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from heterolith import api
+from heterolith import api, hw
 from heterolith.errors import InputError
 from heterolith.metrics import estimate, numerical_cost
 from heterolith.metrics.estimate import transfer_costs
 from heterolith.metrics.work import activation_bytes, moved_bytes, operations
+from heterolith.sw.offload import layer_cycles
 
 PLATFORM = "ultra96-v2+jetson-tx2"
 
@@ -27,6 +29,22 @@ def test_cpu_and_gpu_rows_are_rooflines(cnn_path: Path) -> None:
         floor_ns = gpu.launch_us * 1e3 + max(compute_ns, memory_ns)
         assert floor_ns <= row.latency_ns < floor_ns + 1
         assert row.energy_pj == round(gpu.active_w * 1e3 * row.latency_ns)
+
+
+def test_fpga_rows_are_cycles_at_the_boards_clock_and_memory(cnn_path: Path) -> None:
+    """Latency is launch time plus the layer's cycles; bytes per cycle follow the board's clock."""
+    network, platform = api.load(cnn_path), api.platform(PLATFORM)
+    fpga = platform.device("fpga")
+    config = replace(hw.config(fpga.array), clock_mhz=fpga.mhz)
+    assert config.clock_mhz != hw.config(fpga.array).clock_mhz
+    rows = [row for row in estimate(network, platform).costs if row.device == "fpga"]
+    for row in rows:
+        layer = next(layer for layer in network.layers if layer.name == row.layer)
+        cycles = layer_cycles(network, layer, config, platform.memory_of("fpga").bandwidth_gbs)
+        launch_ns = fpga.launch_us * 1e3 if cycles.total else 0
+        assert row.latency_ns == math.ceil(launch_ns + cycles.total * 1e3 / fpga.mhz)
+        assert row.source == "simulated"
+    assert len(rows) > 5
 
 
 def test_views_cost_nothing_anywhere(cnn_path: Path) -> None:

@@ -1,51 +1,32 @@
-"""Floor 5: the command line. Exit codes: 0 ok, 1 wrong input, 2 infeasible, 130 interrupted."""
+"""Floor 5: the command line. Exit codes: 0 ok, 1 wrong input, 2 infeasible, 130 interrupted.
+
+Compiled bundles run with numpy alone; every other command needs the packages of a host.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-import typer
-
-from heterolith.cli.app import app
-from heterolith.cli.render import complain
-from heterolith.errors import HeterolithError, InfeasibleError
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C; newer versions of typer return it, older ones raise Abort."""
-
-CommandLineError: Any = typer.BadParameter.__mro__[2]
-"""click.ClickException, wherever this version of typer keeps it."""
+from heterolith.cli.bundle import names_bundle, run_bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every refusal is one line on standard error."""
-    command = typer.main.get_command(app)
+    given = sys.argv[1:] if arguments is None else [str(argument) for argument in arguments]
+    if names_bundle(given):
+        return run_bundle(given[1:])
     try:
-        code = command.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="heterolith",
-            standalone_mode=False,
+        from heterolith.cli import terminal
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("heterolith"):
+            raise
+        sys.stderr.write(
+            f"error: {error.name} is not installed; install it with: pip install heterolith, "
+            "or run a compiled bundle, which needs numpy alone: heterolith run net.hlb\n"
         )
-    except InfeasibleError as error:
-        complain("infeasible", str(error))
-        return 2
-    except HeterolithError as error:
-        complain("error", str(error))
         return 1
-    except CommandLineError as error:
-        complain("error", error.format_message())
-        return 1
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    if code == INTERRUPTED:
-        complain("interrupted", "files that were written are complete in themselves")
-    return int(code or 0)
+    return terminal.main(given)
 
 
 __all__ = ["main"]

@@ -10,10 +10,13 @@ import typer
 import heterolith
 from heterolith import boards
 from heterolith.cli import bitstream, render
+from heterolith.cli.compare import compare
 from heterolith.cli.compile import compile_plan
 from heterolith.cli.cost import cost
+from heterolith.cli.explain import explain
 from heterolith.cli.fit import evaluate, fit
 from heterolith.cli.options import AsJson, Model, Shape, load_network
+from heterolith.cli.pareto import pareto
 from heterolith.cli.plan import make_plan
 from heterolith.cli.profile import profile
 from heterolith.cli.run import run
@@ -47,6 +50,9 @@ def _main(
 
 
 app.command("plan")(make_plan)
+app.command("explain")(explain)
+app.command("compare")(compare)
+app.command("pareto")(pareto)
 app.command("run")(run)
 app.command("compile")(compile_plan)
 app.command("profile")(profile)

@@ -29,11 +29,12 @@ class Objective(str, Enum):
 
 
 class FpgaDevice(str, Enum):
-    """What computes the FPGA's layers: numpy, the HLS C++, the RTL in Verilator."""
+    """What computes the FPGA's layers: numpy, the HLS C++, the RTL in Verilator, a board."""
 
     golden = "golden"
     functional = "functional"
     rtl = "rtl"
+    board = "board"
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="ONNX network")]
@@ -54,6 +55,10 @@ ProfileFiles = Annotated[
     typer.Option("--profile", help="measured rows (heterolith profile) that replace modelled ones"),
 ]
 ObjectiveName = Annotated[Objective, typer.Option(help="what the plan makes least")]
+OptionalObjective = Annotated[
+    Optional[Objective],  # noqa: UP045
+    typer.Option("--objective", help="what the plan makes least; default: energy"),
+]
 Pins = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--pin", help="LAYER=DEVICE, LAYER may be a pattern like conv*; may repeat"),
@@ -67,17 +72,23 @@ Threads = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a command line asks of a plan; empty text means no limit."""
+    """What a command line asks of a plan; empty text means no limit, or the usual objective."""
 
     platform: str
     deadline: str = ""
     power: str = ""
     peak_power: str = ""
     memory: str = ""
-    objective: str = "energy"
+    objective: str = ""
     profile: Sequence[Path] = ()
     pin: Sequence[str] = ()
     time_limit: str = "60s"
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything but the platform was given."""
+        limits = (self.deadline, self.power, self.peak_power, self.memory)
+        return any((*limits, self.objective, self.profile, self.pin))
 
     def plan(self, network: Network) -> Plan:
         """Return the plan; raises as `heterolith.api.plan` does."""
@@ -89,7 +100,7 @@ class Ask:
         return api.plan(
             network,
             self.platform,
-            objective=self.objective,
+            objective=self.objective or "energy",
             profile=measured_rows(self.profile),
             pins=parse_pins(self.pin),
             time_limit_s=units.time_ns(self.time_limit, "time limit") / 1e9,

@@ -1,68 +1,222 @@
-"""``heterolith profile``: time every layer on this machine."""
+"""``heterolith profile``: what every layer, or every designed probe, takes."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from heterolith import api, metrics
+from heterolith import api, hw, metrics, units
 from heterolith.cli import render
-from heterolith.cli.files import check_writable, write_atomic
-from heterolith.cli.options import AsJson, Model, Shape, Threads, load_network
-from heterolith.errors import unknown_name
-from heterolith.metrics import Cost, Protocol
-from heterolith.sw import CpuWorker
+from heterolith.cli.files import check_writable, read_text, write_atomic
+from heterolith.cli.options import AsJson, Shape, Threads, load_network
+from heterolith.errors import InputError, unknown_name
+from heterolith.metrics import Cost, Subject
+from heterolith.metrics.models.write import to_csv
+from heterolith.metrics.sweep import KINDS, probes
+from heterolith.sw import CpuWorker, Network
+
+FEWEST_PASSES = 5
+"""Passes that a median and its spread take, whatever the budget."""
+PARTIAL = ".partial"
+Rows = Sequence[tuple[Network, Cost]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What is timed, how often, and where unfinished work is kept."""
+
+    subjects: Sequence[Subject]
+    key: str
+    threads: int | None
+    warmup: int
+    repetitions: int
+    budget_s: float
+    out: Path | None
+    resume: bool
 
 
 def profile(
-    model: Model,
-    device: Annotated[str, typer.Option(help="what to measure: cpu")] = "cpu",
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[MODEL.onnx]", help="ONNX network; none with --sweep"),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu: measured here; fpga: simulated by the cycle model")
+    ] = "cpu",
+    config: Annotated[str, typer.Option(help="accelerator configuration, for fpga")] = "ultra96",
+    sweep: Annotated[
+        str, typer.Option(metavar="KINDS", help=f"time designed probes: {','.join(KINDS)}")
+    ] = "",
+    count: Annotated[int, typer.Option("--probes", min=1, help="probes of a sweep")] = 200,
+    budget: Annotated[
+        str, typer.Option(help="stop after this time, e.g. 3min; at least five passes")
+    ] = "",
     threads: Threads = None,
-    repetitions: Annotated[int, typer.Option(min=3, help="timed runs of each layer")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="seed of the random input")] = 0,
+    warmup: Annotated[int, typer.Option(min=0, help="untimed runs of each layer")] = 2,
+    repetitions: Annotated[int, typer.Option(min=3, help="timed passes")] = 10,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where an interrupted run with this --out ended")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="seed of random inputs and probes")] = 0,
     shape: Shape = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="write the rows (CSV), for plan --profile"),
+        typer.Option(help="write the rows (CSV), for fit and for plan --profile"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure median latency and 5-95 % interval of every layer on this machine.
+    """Measure median latency and 5-95 % interval of every layer, or simulate the accelerator.
 
-    Ctrl-C keeps the layers measured so far.
+    Layers run in passes, one after the other. Ctrl-C keeps the passes made so far; --resume goes
+    on.
     """
-    if device != "cpu":
-        raise unknown_name("device to measure", device, ["cpu"])
     check_writable(out)
-    network = load_network(model, shape)
-    inputs = api.make_inputs(network, f"random:{seed}")
-    worker = CpuWorker(threads)
-    rows: list[Cost] = []
+    if resume and out is None:
+        raise InputError("--resume needs --out, the file of the interrupted run")
+    if bool(sweep) == (model is not None):
+        raise InputError("give either a MODEL.onnx or --sweep conv,fc,pool,elementwise")
+    if device == "fpga":
+        _simulate(model, shape, config, out, as_json)
+        return
+    if device != "cpu":
+        raise unknown_name("device to measure", device, ["cpu", "fpga"])
+    if model is None:
+        kinds = [kind.strip() for kind in sweep.split(",")]
+        subjects, key = probes(kinds, count, seed), f"sweep {','.join(kinds)} {count} {seed}"
+    else:
+        network = load_network(model, shape)
+        subjects = [Subject(network, api.make_inputs(network, f"random:{seed}"))]
+        key = f"{network.fingerprint()} {seed}"
+    session = Session(
+        subjects=subjects,
+        key=f"{key} threads {threads}",
+        threads=threads,
+        warmup=warmup,
+        repetitions=repetitions,
+        budget_s=units.time_ns(budget, "budget") / 1e9 if budget else 0.0,
+        out=out,
+        resume=resume,
+    )
+    _measure(session, as_json)
+
+
+def _measure(session: Session, as_json: bool) -> None:
+    """Time passes until there are enough or the budget is spent; keep each as it is made."""
+    partial = None if session.out is None else session.out.with_name(session.out.name + PARTIAL)
+    times = _kept(session, partial) if session.resume and partial is not None else []
+    worker = CpuWorker(session.threads)
+    deadline = time.monotonic() + session.budget_s if session.budget_s else float("inf")
+    goal = session.repetitions if not session.budget_s else 10**6
+    done = False
+    unfinished: list[int] = []
     try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(f"measuring {network.name}", total=len(network.layers))
-            for row in metrics.measure(network, worker, inputs, Protocol(repetitions=repetitions)):
-                rows.append(row)
+        with (
+            metrics.pinned(session.threads),
+            Progress(console=Console(stderr=True), transient=True) as progress,
+        ):
+            bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
+            progress.advance(bar, len(times))
+            timed = metrics.passes(session.subjects, worker, session.warmup, unfinished)
+            while len(times) < goal:
+                if len(times) >= FEWEST_PASSES and time.monotonic() > deadline:
+                    break
+                times.append(next(timed).tolist())
                 progress.advance(bar)
+                if partial is not None:
+                    _keep(session, partial, times)
+        done = True
     finally:
         worker.close()
-        if out is not None and rows:
-            write_atomic(out, metrics.to_csv(rows).encode())
-    _show(rows, worker.backend, as_json)
+        kept = times or ([unfinished] if unfinished else [])
+        if session.out is not None and kept:
+            write_atomic(session.out, to_csv(_rows(session, kept)).encode())
+            if done and partial is not None:
+                partial.unlink(missing_ok=True)
+    rows = _rows(session, times)
+    _, outliers = metrics.summarise(np.array(times))
+    _show(rows, worker.backend, "measured", as_json)
+    if not as_json:
+        render.console().print(f"{len(times)} passes, {outliers} interrupted readings left out")
 
 
-def _show(rows: Sequence[Cost], backend: str, as_json: bool) -> None:
-    total_ms = sum(row.latency_ns for row in rows) / 1e6
+def _rows(session: Session, times: list[list[int]]) -> Rows:
+    costs = metrics.rows(session.subjects, "cpu", np.array(times))
+    owners = [s.network for s in session.subjects for _ in s.network.layers]
+    return list(zip(owners[: len(costs)], costs, strict=True))
+
+
+def _keep(session: Session, partial: Path, times: list[list[int]]) -> None:
+    """Append the last pass; the first line says what was measured."""
+    head = "" if partial.exists() else json.dumps(session.key) + "\n"
+    try:
+        with partial.open("a", encoding="utf-8") as file:
+            file.write(head + json.dumps(times[-1]) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {partial}: {error.strerror}") from error
+
+
+def _kept(session: Session, partial: Path) -> list[list[int]]:
+    """Return the passes of an interrupted run; a line that was cut off is dropped.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it measured something else.
+    """
+    if not partial.exists():
+        raise InputError(f"nothing to resume: there is no {partial}; run without --resume")
+    first, *lines = read_text(partial).split("\n")
+    if first != json.dumps(session.key):
+        raise InputError(
+            f"{partial} is of another model, sweep, seed or number of threads; give the same "
+            "arguments, or remove it"
+        )
+    expected = sum(len(subject.network.layers) for subject in session.subjects)
+    times = []
+    for line in lines[:-1]:
+        row = json.loads(line)
+        if len(row) == expected:
+            times.append(row)
+    return times
+
+
+def _simulate(
+    model: Path | None, shape: Sequence[str] | None, config: str, out: Path | None, as_json: bool
+) -> None:
+    """Write the accelerator's rows: cycles of the timing model at the configuration's clock."""
+    if model is None:
+        raise InputError("probes are timed on the cpu; give a MODEL.onnx for the fpga")
+    hw.config(config)
+    network = load_network(model, shape)
+    rows, refused = metrics.simulate_fpga(network, config)
+    if not rows:
+        layer, reason = refused[0]
+        raise InputError(f"the accelerator computes no layer of {network.name}: {layer}: {reason}")
+    pairs = [(network, row) for row in rows]
+    if out is not None:
+        write_atomic(out, to_csv(pairs).encode())
+    _show(pairs, f"accelerator {config}", "simulated", as_json)
+    if refused and not as_json:
+        names = ", ".join(layer for layer, _ in refused)
+        render.console().print(f"{len(refused)} layers it does not compute: {names}")
+
+
+def _show(rows: Rows, backend: str, source: str, as_json: bool) -> None:
+    total_ms = sum(row.latency_ns for _, row in rows) / 1e6
     if as_json:
         render.print_json(
             {
                 "backend": backend,
-                "source": "measured",
+                "source": source,
                 "total_ms": total_ms,
                 "layers": [
                     {
@@ -72,7 +226,7 @@ def _show(rows: Sequence[Cost], backend: str, as_json: bool) -> None:
                         "low_ms": row.latency_low_ns / 1e6,
                         "high_ms": row.latency_high_ns / 1e6,
                     }
-                    for row in rows
+                    for _, row in rows
                 ],
             }
         )
@@ -84,8 +238,9 @@ def _show(rows: Sequence[Cost], backend: str, as_json: bool) -> None:
             f"{row.latency_ns / 1e6:.3f}",
             f"{row.latency_low_ns / 1e6:.3f} - {row.latency_high_ns / 1e6:.3f}",
         )
-        for row in sorted(rows, key=lambda row: -row.latency_ns)
+        for _, row in sorted(rows, key=lambda pair: -pair[1].latency_ns)
     )
     out = render.console()
-    out.print(render.table("", ("layer", "op", ">median ms", ">5-95 % ms"), cells))
-    out.print(f"sum of layers {total_ms:.2f} ms, measured on this machine with {backend}")
+    columns = ("layer", "op", ">median ms", ">5-95 % ms")
+    out.print(render.table("", columns, cells))
+    out.print(f"sum of layers {total_ms:.2f} ms, {source}, {backend}")

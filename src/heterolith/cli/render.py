@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +11,8 @@ from rich.table import Table
 
 from heterolith.api import RunResult
 from heterolith.boards import Platform
+from heterolith.cli.summary import print_json as print_json
+from heterolith.cli.summary import totals_text
 from heterolith.scheduler.explain import NAMES as LIMIT_NAMES
 from heterolith.scheduler.gantt import headline, text
 from heterolith.scheduler.plan import Plan
@@ -31,21 +30,6 @@ def complain(kind: str, message: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(
         f"[bold red]{kind}:[/bold red] {escape(line)}"
     )
-
-
-def print_json(data: object) -> None:
-    """Print strict JSON; values that are not finite become null."""
-    sys.stdout.write(json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
-
-
-def _finite(data: Any) -> Any:  # noqa: ANN401
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return data
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -206,6 +190,12 @@ def show_run(result: RunResult) -> None:
     out.print(
         f"time on this host {result.trace.latency_ns / 1e6:.1f} ms (measured; not the board's)"
     )
+    if result.segments:
+        streams = "stream" if len(result.segments) == 1 else "streams"
+        found = totals_text(result.totals)
+        out.print(f"FPGA: {len(result.segments)} command {streams}{found and ', ' + found}")
+    for note in result.plan.notes:
+        out.print(f"note: {escape(note)}")
     if result.deviation is not None:
         deviation = result.deviation
         agrees = "agrees" if deviation.top1_agrees else "differs"

@@ -1,0 +1,1 @@
+"""Public measurements as samples and profile rows; each module names its source."""

@@ -1,0 +1,107 @@
+"""A layer's work as the columns of a sample: what latency and power are functions of.
+
+Only static facts count: shapes, constants, attributes. Work is that of the whole layer; a fused
+residual addition and activation add elements, not a call.
+"""
+
+from __future__ import annotations
+
+import math
+
+from heterolith.metrics.models.samples import Samples, make_samples
+from heterolith.metrics.work import STEPS
+from heterolith.sw.network import Layer, Network
+from heterolith.sw.offload import VIEWS
+
+Row = dict[str, object]
+
+
+def family(network: Network, layer: Layer) -> str:
+    """Return the operator family.
+
+    Convolutions are told apart by how they are computed: ``pointwise`` (1x1), ``conv``,
+    ``grouped``, ``depthwise`` and ``scale`` (1x1 depthwise, a factor per channel). Products with
+    constants are ``fc``; everything else has the operator's own name in lower case.
+    """
+    if layer.op not in ("Conv", "ConvTranspose"):
+        return "fc" if layer.op in ("Gemm", "MatMul") else layer.op.lower()
+    groups, taps = int(layer.attributes.get("group", 1)), math.prod(_kernel(network, layer))
+    if groups == 1:
+        strided = max(layer.attributes.get("strides", (1,))) > 1
+        return "pointwise" if taps == 1 else "strided" if strided else "conv"
+    if groups < _channels(network, layer):
+        return "grouped"
+    return "scale" if taps == 1 else "depthwise"
+
+
+def shape_family(network: Network, layer: Layer) -> str:
+    """Return what a validation fold keeps together: family with kernel and stride."""
+    kernel = _kernel(network, layer)
+    if not kernel:
+        return family(network, layer)
+    strides = layer.attributes.get("strides", (1,))
+    return f"{family(network, layer)} {'x'.join(map(str, kernel))}/{strides[0]}"
+
+
+def layer_row(network: Network, layer: Layer) -> Row:
+    """Return labels and work of one layer; an empty work for a view."""
+    row: Row = {
+        "network": network.name,
+        "layer": layer.name,
+        "family": family(network, layer),
+        "shape": shape_family(network, layer),
+    }
+    if layer.op in VIEWS:
+        return row
+    outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
+    inputs = sum(network.tensors[name].elements for name in network.activations(layer))
+    kernel = math.prod(_kernel(network, layer)) or 1
+    macs = layer.macs
+    gather = 0
+    if macs and kernel > 1:
+        # one column of the matrix per output pixel, as long as a filter
+        gather = macs // max(1, _filters(network, layer))
+    steps = 0
+    if not macs:
+        per_output = outputs * (kernel if "Pool" in layer.op else STEPS.get(layer.op, 1))
+        window = int(layer.attributes["size"]) + 4 if layer.op == "LRN" else 1
+        steps = max(per_output * window, inputs)
+    return {
+        **row,
+        "calls": 1,
+        "macs": macs,
+        "steps": steps,
+        "activation_elements": inputs + outputs,
+        "weight_elements": network.parameters(layer),
+        "gather_elements": gather,
+        "output_elements": outputs,
+    }
+
+
+def network_samples(network: Network, device: str = "", variant: str = "fp32") -> Samples:
+    """Return one row per layer, in order, without targets."""
+    rows = [
+        {**layer_row(network, layer), "device": device, "variant": variant}
+        for layer in network.layers
+    ]
+    return make_samples(rows, network.path or network.name)
+
+
+def _kernel(network: Network, layer: Layer) -> tuple[int, ...]:
+    """Return the spatial extent of the window, () where the operator has none."""
+    if layer.op in ("Conv", "ConvTranspose"):
+        weights = layer.inputs[1]
+        known = network.constants.get(weights)
+        shape = known.shape if known is not None else network.tensors[weights].shape
+        return tuple(int(value) for value in shape[2:])
+    return tuple(int(value) for value in layer.attributes.get("kernel_shape", ()))
+
+
+def _channels(network: Network, layer: Layer) -> int:
+    return network.tensors[layer.inputs[0]].shape[1] if layer.inputs[0] in network.tensors else 0
+
+
+def _filters(network: Network, layer: Layer) -> int:
+    """Return the output channels of one group: how often a gathered element is used."""
+    groups = int(layer.attributes.get("group", 1))
+    return network.tensors[layer.outputs[0]].shape[1] // groups

@@ -1,0 +1,105 @@
+"""Prediction intervals from errors on groups that a model had not seen.
+
+A score is |log(measured / predicted)| of a row whose network (or shape family) was left out of the
+fit, over the scale that rows of its kind have. The interval multiplies and divides the prediction
+by exp(scale x quantile of the scores): jackknife with whole groups left out (Barber, Candes,
+Ramdas, Tibshirani, Annals of Statistics 2021), each group weighing the same as in hierarchical
+conformal prediction (Lee, Barber, Willett, arXiv:2306.06342). A kind is an operator family and a
+decade of the predicted value; kinds with few rows borrow the common scale.
+
+The scale is known from k groups only: the quantile is widened as Student's t with k - 1 degrees of
+freedom is against the normal distribution. Without any assumption k groups support a level of
+k / (k + 1) at most; `Spread.supported` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from heterolith.metrics.models.samples import Floats, Strings
+
+BORROWED = 10.0
+"""Rows' worth of the common scale in every kind's own."""
+SMALLEST = 1e-3
+"""Score below which repeated readings of one clock do not differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Fitted interval.
+
+    Attributes
+    ----------
+    level
+        Share of new rows that the interval is meant to hold.
+    quantile
+        Of the scores at that level, widened for few groups.
+    scales
+        Kind -> scale relative to the common one.
+    groups
+        Number of groups that the scores come from.
+    """
+
+    level: float
+    quantile: float
+    scales: Mapping[str, float]
+    groups: int
+
+    @property
+    def supported(self) -> float:
+        """Highest level that this many groups can support."""
+        return self.groups / (self.groups + 1)
+
+    def bounds(self, predicted: Floats, families: Strings) -> tuple[Floats, Floats]:
+        """Return (low, high) of each prediction, shape (n,) each."""
+        kind = kinds(predicted, families)
+        scale = np.array([self.scales.get(name, 1.0) for name in kind.tolist()])
+        factor = np.exp(self.quantile * scale)
+        return predicted / factor, predicted * factor
+
+
+def kinds(predicted: Floats, families: Strings) -> Strings:
+    """Return ``family/decade`` of each row."""
+    decades = np.floor(np.log10(np.maximum(predicted, 1e-30))).astype(int)
+    pairs = zip(families.tolist(), decades.tolist(), strict=True)
+    return np.array([f"{family}/{decade}" for family, decade in pairs], dtype=np.str_)
+
+
+def fit(
+    predicted: Floats, measured: Floats, families: Strings, groups: Strings, level: float
+) -> Spread:
+    """Return the spread of predictions made out of fold.
+
+    Parameters
+    ----------
+    predicted, measured
+        Shape (n,); rows without a finite prediction are left out.
+    families, groups
+        Operator family and group of each row.
+    """
+    from scipy import stats
+
+    known = np.isfinite(predicted) & (predicted > 0)
+    predicted, measured = predicted[known], measured[known]
+    families, groups = families[known], groups[known]
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        return Spread(level=level, quantile=float("inf"), scales={}, groups=len(names))
+    error = np.abs(np.log(measured / predicted))
+    weight = 1 / sizes[member]
+    kind = kinds(predicted, families)
+    common = max(float(np.average(error, weights=weight)), SMALLEST)
+    scales = {}
+    for name in dict.fromkeys(kind.tolist()):
+        own = error[kind == name]
+        scales[name] = float((own.sum() + BORROWED * common) / (len(own) + BORROWED) / common)
+    score = error / np.array([scales[name] for name in kind.tolist()])
+    order = np.argsort(score)
+    reached = np.cumsum(weight[order]) / weight.sum()
+    index = min(int(np.searchsorted(reached, level - 1e-12)), len(order) - 1)
+    few = float(stats.t.ppf((1 + level) / 2, len(names) - 1) / stats.norm.ppf((1 + level) / 2))
+    quantile = max(float(score[order][index]) * few, SMALLEST)
+    return Spread(level=level, quantile=quantile, scales=scales, groups=len(names))

@@ -1,0 +1,39 @@
+"""Sample files: profile rows with the work behind them, for `plan --profile` and for `fit`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import fields
+from io import StringIO
+
+from heterolith.metrics.models.features import layer_row
+from heterolith.metrics.models.samples import WORK
+from heterolith.metrics.profile import Cost
+from heterolith.sw.network import Network
+
+ADDED = (
+    "network",
+    "family",
+    "shape",
+    *(name for name in WORK if name not in ("images", "input_elements")),
+)
+
+
+def to_csv(costs: Sequence[tuple[Network, Cost]], **clocks: float) -> str:
+    """Return rows as CSV text: the columns of `Cost`, then labels and work, then clocks in MHz."""
+    text = StringIO()
+    names = [column.name for column in fields(Cost)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, *ADDED, *clocks])
+    for network, cost in costs:
+        layer = next(layer for layer in network.layers if layer.name == cost.layer)
+        work = layer_row(network, layer)
+        writer.writerow(
+            [
+                *(getattr(cost, name) for name in names),
+                *(work.get(name, 0) for name in ADDED),
+                *clocks.values(),
+            ]
+        )
+    return text.getvalue()

@@ -1,0 +1,272 @@
+"""fit, evaluate, cost and profile on the command line."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heterolith import api
+from heterolith.cli import main
+from heterolith.metrics import from_csv
+from heterolith.metrics.models import network_samples
+
+
+def call(*arguments: object) -> int:
+    """Run one command in this process."""
+    return main([str(argument) for argument in arguments])
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was refused; it is one line and no traceback."""
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1, captured.err
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def write_samples(path: Path, count: int = 120, seed: int = 0) -> Path:
+    """Write layers of six networks that obey one law with 3 % noise."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [
+                "network",
+                "layer",
+                "family",
+                "shape",
+                "device",
+                "variant",
+                "calls",
+                "macs",
+                "activation_elements",
+                "latency_ns",
+            ]
+        )
+        for index in range(count):
+            macs, elements = (float(round(10 ** rng.uniform(4, 7))) for _ in range(2))
+            latency = (1000 + 0.1 * macs + 0.3 * elements) * np.exp(rng.normal(0, 0.03))
+            kernel = 1 + 2 * (index % 2)
+            writer.writerow(
+                [f"net{index % 6}", f"l{seed}-{index}", "conv", f"conv {kernel}", "cpu", "fp32", 1,
+                 macs, elements, latency]
+            )  # fmt: skip
+    return path
+
+
+def test_fit_writes_a_model_and_prints_its_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Coefficients with units, errors on networks and shapes left out, interval, picture."""
+    data, out = write_samples(tmp_path / "cpu.csv"), tmp_path / "deep" / "cpu.cost.json"
+    plot = tmp_path / "residuals.png"
+    assert call("fit", data, "--metric", "latency", "--out", out, "--plot", plot) == 0
+    text = capsys.readouterr().out
+    for wanted in ("leave one network out", "leave one shape out", "ns per macs conv", "interval"):
+        assert wanted in text
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    assert json.loads(out.read_text())["rows"] == 120
+    assert call("fit", data, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["errors"][0]["by"] == "network"
+    assert content["errors"][0]["mape"] < 0.05
+
+
+def test_evaluate_reports_error_and_coverage_on_other_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Held-out rows: error, share in the interval; the fitted rows themselves are refused."""
+    data, out = write_samples(tmp_path / "cpu.csv", 400), tmp_path / "cpu.cost.json"
+    other = write_samples(tmp_path / "other.csv", 100, seed=1)
+    assert call("fit", data, "--out", out) == 0
+    capsys.readouterr()
+    assert call("evaluate", out, other, "--json", "--extrapolate") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mape"] < 0.05
+    assert 0.8 <= found["coverage"] <= 1
+    assert len(found["samples"]) == 100
+    assert call("evaluate", out, other, "--extrapolate") == 0
+    assert "of rows lie in their 90% interval" in capsys.readouterr().out
+    assert call("evaluate", out, data) == 1
+    assert "fitted on exactly these samples" in refusal(capsys)
+
+
+def test_rows_out_of_range_are_refused_without_extrapolate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row a thousand times larger than all fitted ones is named."""
+    data, out = write_samples(tmp_path / "cpu.csv"), tmp_path / "cpu.cost.json"
+    assert call("fit", data, "--out", out) == 0
+    other = write_samples(tmp_path / "other.csv", 10, seed=1)
+    rows = list(csv.reader(other.read_text().splitlines()))
+    rows[3][7] = "1e12"
+    with other.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    capsys.readouterr()
+    assert call("evaluate", out, other) == 1
+    text = refusal(capsys)
+    assert "other.csv" in text
+    assert "--extrapolate" in text
+
+
+@pytest.mark.parametrize("wrong", ["", "a,b\n1,2\n", "latency_ns,macs.conv\n-1,5\n", "\x00\x01"])
+def test_wrong_files_are_one_line_exit_one_and_no_output(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is written when the samples are refused."""
+    path, out = tmp_path / "bad.csv", tmp_path / "bad.cost.json"
+    path.write_text(wrong)
+    assert call("fit", path, "--out", out) == 1
+    assert "bad.csv" in refusal(capsys)
+    assert not out.exists()
+
+
+def test_profile_writes_rows_that_plan_and_fit_read(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file serves as measured rows of a plan and as samples with their work."""
+    out = tmp_path / "cpu.csv"
+    arguments = ["--threads", 1, "--repetitions", 3, "--warmup", 0]
+    assert call("profile", cnn_path, *arguments, "--out", out) == 0
+    network = api.load(cnn_path)
+    rows = from_csv(out.read_text())
+    assert [row.layer for row in rows] == [layer.name for layer in network.layers]
+    assert "3 passes" in capsys.readouterr().out
+    table = list(csv.DictReader(out.read_text().splitlines()))
+    macs = dict(zip(network_samples(network).labels["layer"],
+                    network_samples(network).total("macs"), strict=True))  # fmt: skip
+    assert all(float(row["macs"]) == macs[row["layer"]] for row in table)
+    assert not out.with_name("cpu.csv.partial").exists()
+
+
+def test_profile_resumes_where_it_was_interrupted(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Ctrl-C after two passes keeps them; --resume makes the rest, for the same arguments."""
+    from heterolith import metrics
+
+    out, partial = tmp_path / "cpu.csv", tmp_path / "cpu.csv.partial"
+    whole = metrics.passes
+
+    def interrupted(*arguments: object) -> object:
+        for count, times in enumerate(whole(*arguments)):  # type: ignore[arg-type]
+            if count == 2:
+                raise KeyboardInterrupt
+            yield times
+
+    monkeypatch.setattr(metrics, "passes", interrupted)
+    arguments = ["--threads", 1, "--repetitions", 4, "--warmup", 0, "--out", out]
+    assert call("profile", cnn_path, *arguments) == 130
+    assert len(partial.read_text().splitlines()) == 3
+    first = json.loads(partial.read_text().splitlines()[1])
+    assert len(from_csv(out.read_text())) == len(first)
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert call("profile", cnn_path, *arguments, "--resume", "--seed", 5) == 1
+    assert "another model, sweep, seed" in refusal(capsys)
+    assert call("profile", cnn_path, *arguments, "--resume") == 0
+    assert "4 passes" in capsys.readouterr().out
+    assert not partial.exists()
+    assert call("profile", cnn_path, *arguments, "--resume") == 1
+    assert "nothing to resume" in refusal(capsys)
+
+
+def test_profile_sweeps_probes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Probes of two kinds are timed for a budget; at least five passes are made."""
+    out = tmp_path / "sweep.csv"
+    arguments = ["--sweep", "pool,elementwise", "--probes", 10, "--budget", "1ms", "--warmup", 0]
+    assert call("profile", *arguments, "--threads", 1, "--out", out) == 0
+    assert "5 passes" in capsys.readouterr().out
+    assert len(from_csv(out.read_text())) == 10
+
+
+def test_profile_simulates_the_accelerator(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are simulated, of the layers that the accelerator computes."""
+    out = tmp_path / "fpga.csv"
+    assert call("profile", cnn_path, "--device", "fpga", "--config", "ultra96", "--out", out) == 0
+    rows = from_csv(out.read_text())
+    assert {row.source for row in rows} == {"simulated"}
+    assert {row.variant for row in rows} == {"int8"}
+    assert "norm" not in {row.layer for row in rows}
+    assert "does not compute: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either a MODEL.onnx or --sweep"),
+        (["--sweep", "conv", "--resume"], "--resume needs --out"),
+        (["--sweep", "convs"], "unknown kind of probe 'convs'"),
+        (["--sweep", "conv", "--budget", "3"], "budget '3' has no known unit"),
+        (["--sweep", "conv", "--device", "gpu"], "unknown device to measure 'gpu'"),
+        (["--sweep", "conv", "--device", "fpga"], "probes are timed on the cpu"),
+    ],
+)
+def test_wrong_profile_requests_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says what to give instead."""
+    assert call("profile", *arguments) == 1
+    assert message in refusal(capsys)
+
+
+def test_cost_shows_layers_devices_and_points(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data-sheet figures at the nominal point, as table, JSON, CSV and arrays."""
+    assert call("cost", cnn_path, "--platform", "ultra96-v2+jetson-tx2") == 0
+    assert "data-sheet" in capsys.readouterr().out
+    out = tmp_path / "cost.csv"
+    assert (
+        call("cost", cnn_path, "--platform", "jetson-tx2", "--points", 3, "--out", out, "--json")
+        == 0
+    )
+    data = json.loads(capsys.readouterr().out)
+    shape = (len(data["layers"]), len(data["devices"]), 3)
+    assert np.array(data["latency_ns"], dtype=float).shape == shape
+    assert len(out.read_text().splitlines()) == 1 + np.prod(shape)
+    arrays = tmp_path / "cost.npz"
+    assert call("cost", cnn_path, "--platform", "jetson-tx2", "--out", arrays) == 0
+    assert np.load(arrays)["latency_ns"].shape == (len(data["layers"]), 2, 1)
+
+
+def test_cost_takes_fitted_models_and_refuses_to_extrapolate(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of other shapes is refused by layer; with --extrapolate figures are flagged."""
+    folder = tmp_path / "models"
+    data = write_samples(tmp_path / "gpu.csv")
+    assert call("fit", data, "--out", folder / "gpu.cost.json") == 0
+    capsys.readouterr()
+    where = ["--platform", "jetson-tx2", "--models", folder]
+    assert call("cost", cnn_path, *where) == 1
+    assert "--extrapolate" in refusal(capsys)
+    assert call("cost", cnn_path, *where, "--extrapolate", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sources"] == {"gpu": "fitted", "cpu": "data-sheet"}
+    (folder / "gpu.cost.json").rename(folder / "npu.cost.json")
+    assert call("cost", cnn_path, *where) == 1
+    assert "named after no device of jetson-tx2" in refusal(capsys)
+    assert call("cost", cnn_path, "--platform", "jetson-tx2", "--models", tmp_path) == 1
+    assert "has no file *.cost.json" in refusal(capsys)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ("gpu=1", "no operating point has gpu=1"),
+        ("npu=5", "has no domain 'npu'"),
+        ("fast", "neither nominal, all"),
+    ],
+)
+def test_wrong_points_are_refused(
+    points: str, message: str, cnn_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clock domains and their steps are the platform's."""
+    assert call("cost", cnn_path, "--platform", "jetson-tx2", "--points", points) == 1
+    assert message in refusal(capsys)
