@@ -1,13 +1,14 @@
 """Carry out a plan on live workers: one thread per device, branches in parallel.
 
-Each device takes its layers in plan order and starts one as soon as the inputs are there; tensors
+Each device takes its units (layers, or segments where it takes these: `heterolith.sw.segments`) in
+one order common to all, and starts one as soon as the inputs are there; tensors
 change number format (float32 <-> int8 codes) where they enter a device. Needs numpy and the
 standard library alone. Invariant: every tensor is written once, and dropped after its last reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import perf_counter_ns
@@ -17,8 +18,9 @@ import numpy as np
 
 from heterolith.errors import InputError
 from heterolith.scheduler.plan import Plan
-from heterolith.sw.network import Array, Layer, Network
-from heterolith.sw.worker import Worker
+from heterolith.sw.network import Array, Network
+from heterolith.sw.segments.partition import Unit, units
+from heterolith.sw.worker import UnitWorker, Worker
 
 
 class Codec(Protocol):
@@ -33,7 +35,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happened when: host time in nanoseconds since the start of the run."""
+    """What happened when: host time in nanoseconds since the start of the run.
+
+    ``kind`` is ``layer``, ``segment`` (named by its first and last layer) or ``convert``.
+    """
 
     name: str
     kind: str
@@ -89,13 +94,17 @@ class _Store:
 
 class _Run:
     def __init__(
-        self, network: Network, workers: Mapping[str, Worker], codec: Codec | None
+        self,
+        outputs: Sequence[str],
+        work: Sequence[Unit],
+        workers: Mapping[str, Worker],
+        codec: Codec | None,
     ) -> None:
-        readers = dict.fromkeys(network.outputs, 1)
-        for layer in network.layers:
-            for name in network.activations(layer):
+        readers = dict.fromkeys(outputs, 1)
+        for unit in work:
+            for name in unit.inputs:
                 readers[name] = readers.get(name, 0) + 1
-        self.network, self.workers, self.codec = network, workers, codec
+        self.workers, self.codec = workers, codec
         self.store = _Store(readers)
         self.events: list[Event] = []
         self.begin_ns = perf_counter_ns()
@@ -116,36 +125,59 @@ class _Run:
             Event(name=name, kind=kind, device=device, start_ns=start_ns, end_ns=end_ns)
         )
 
-    def serve(self, device: str, layers: list[Layer]) -> None:
+    def serve(self, device: str, queue: Sequence[Unit]) -> None:
         worker = self.workers[device]
         try:
-            for layer in layers:
+            for unit in queue:
                 inputs = {}
-                for name in self.network.activations(layer):
+                for name in unit.inputs:
                     value = self.store.take(name)
                     if value is None:
                         return
                     inputs[name] = self.convert(name, value, worker.number_format, device)
                 start_ns = perf_counter_ns() - self.begin_ns
-                outputs = worker.run(layer, inputs)
-                self.record(layer.name, "layer", device, start_ns)
-                for name, value in zip(layer.outputs, outputs, strict=True):
+                outputs = _outputs(worker, unit, inputs)
+                kind = "layer" if len(unit.layers) == 1 else "segment"
+                self.record(unit.name, kind, device, start_ns)
+                for name, value in outputs.items():
                     self.store.put(name, value)
         except BaseException as error:  # handed to the caller's thread
             self.store.fail(error)
 
 
-def _queues(plan: Plan, network: Network) -> dict[str, list[Layer]]:
+def _outputs(worker: Worker, unit: Unit, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    if isinstance(worker, UnitWorker) and worker.lanes:
+        return worker.run_unit(unit, inputs)
+    (layer,) = unit.layers
+    return dict(zip(layer.outputs, worker.run(layer, inputs), strict=True))
+
+
+def plan_units(plan: Plan, network: Network, lanes: Mapping[str, int]) -> tuple[Unit, ...]:
+    """Return what a plan hands out at once, in an order in which it can run.
+
+    Parameters
+    ----------
+    lanes
+        Device -> channels of a block, for the devices that take segments.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another network.
+    """
+    if plan.fingerprint != network.fingerprint():
+        raise InputError(
+            f"the plan was made for network {plan.fingerprint}, this one is "
+            f"{network.fingerprint()}; plan this model again"
+        )
     place = {row.layer: row.device for row in plan.assignments}
-    queues: dict[str, list[Layer]] = {}
     for layer in network.layers:
         if layer.name not in place:
             raise InputError(f"the plan does not place layer {layer.name!r}; plan this model again")
-        queues.setdefault(place[layer.name], []).append(layer)
-    return queues
+    return units(network, place, lanes)
 
 
-def _serve_all(run: _Run, queues: Mapping[str, list[Layer]]) -> None:
+def _serve_all(run: _Run, queues: Mapping[str, Sequence[Unit]]) -> None:
     """Serve every device from a thread of its own; raise what the first failing one raised."""
     threads = [
         Thread(target=run.serve, args=item, name=f"heterolith-{item[0]}", daemon=True)
@@ -192,19 +224,25 @@ def dispatch(
     InputError
         If the plan was made for another network or a device has no worker.
     """
-    if plan.fingerprint != network.fingerprint():
-        raise InputError(
-            f"the plan was made for network {plan.fingerprint}, this one is "
-            f"{network.fingerprint()}; plan this model again"
-        )
-    queues = _queues(plan, network)
+    lanes = {
+        device: worker.lanes
+        for device, worker in workers.items()
+        if isinstance(worker, UnitWorker) and worker.lanes
+    }
+    work = plan_units(plan, network, lanes)
+    queues: dict[str, list[Unit]] = {}
+    for unit in work:
+        queues.setdefault(unit.device, []).append(unit)
     missing = [device for device in queues if device not in workers]
     if missing:
         raise InputError(f"the plan uses device {missing[0]!r}, which has no worker here")
-    for device, layers in queues.items():
-        for layer in layers:
-            workers[device].load(network, layer)
-    run = _Run(network, workers, codec)
+    for unit in work:
+        worker = workers[unit.device]
+        if isinstance(worker, UnitWorker) and worker.lanes:
+            worker.load_unit(network, unit)
+        else:
+            worker.load(network, unit.layers[0])
+    run = _Run(network.outputs, work, workers, codec)
     for name, value in inputs.items():
         run.store.put(name, value)
     _serve_all(run, queues)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from heterolith.hw import golden
-from heterolith.hw.compiler.single import Device, ElementwiseParameters, layer_job
+from heterolith.hw.compiler.single import ElementwiseParameters, Parameters, layer_job
 from heterolith.hw.config import ArrayConfig
+from heterolith.hw.device.protocol import Device
 from heterolith.hw.fixed import Output, Residual
 from heterolith.hw.shapes import ConvShape, FullyConnectedShape, PoolShape, Shape
 from heterolith.sw.int8 import clamp, linear_parameters, rescaling
@@ -68,32 +69,69 @@ def _operands(layer: Layer, shape: Shape) -> Callable[[Mapping[str, Array]], lis
     return pick
 
 
-def golden_kernel(quantized: QuantizedNetwork, layer: Layer) -> Kernel:
-    """Return the golden model of a layer that the accelerator computes."""
-    moved, shape = _moved(layer), shape_of(quantized.network, layer)
-    if moved is not None:
-        return moved
-    pick = _operands(layer, shape)
+Operation = tuple[Shape, Parameters]
+"""What a layer computes: its shape with the parameters of the golden model."""
+
+
+def operation(
+    quantized: QuantizedNetwork, layer: Layer, linear: golden.LinearParameters | None = None
+) -> Operation:
+    """Return shape and int8 parameters of a layer that the accelerator computes.
+
+    Parameters
+    ----------
+    linear
+        Parameters of a convolution or product, where they are known.
+
+    Raises
+    ------
+    InputError
+        If the accelerator cannot compute it, or a weight is not finite.
+    """
+    shape = shape_of(quantized.network, layer)
     if isinstance(shape, (ConvShape, FullyConnectedShape)):
-        linear = linear_parameters(quantized, layer)
-        if isinstance(shape, ConvShape):
-            convolution = shape
-            return lambda inputs: _linear(pick(inputs), linear, convolution)
-        return lambda inputs: _linear(pick(inputs), linear, None)
+        return shape, linear or linear_parameters(quantized, layer)
     if isinstance(shape, PoolShape):
-        pool = shape
-        if pool.kind == "max":
-            return lambda inputs: golden.max_pool(pick(inputs)[0], pool)
-        average = _average(quantized, layer, pool)
-        return lambda inputs: golden.average_pool(pick(inputs)[0], average, pool)
+        return shape, None if shape.kind == "max" else _average(quantized, layer, shape)
     scalings, output = _scalings(quantized, layer)
-    if len(scalings) == 1:
-        return lambda inputs: golden.rescale(pick(inputs)[0], scalings[0], output)
-    pair = (scalings[0], scalings[1])
+    second = scalings[1] if len(scalings) > 1 else None
+    return shape, ElementwiseParameters(first=scalings[0], second=second, output=output)
+
+
+def golden_kernel(
+    quantized: QuantizedNetwork, layer: Layer, given: Operation | None = None
+) -> Kernel:
+    """Return the golden model of a layer that the accelerator computes.
+
+    Parameters
+    ----------
+    given
+        What `operation` returned for the layer, where that is known.
+    """
+    moved = _moved(layer)
+    if moved is not None:
+        shape_of(quantized.network, layer)
+        return moved
+    shape, parameters = given or operation(quantized, layer)
+    pick = _operands(layer, shape)
+    if isinstance(parameters, golden.LinearParameters):
+        linear, convolution = parameters, shape if isinstance(shape, ConvShape) else None
+        return lambda inputs: _linear(pick(inputs), linear, convolution)
+    if isinstance(shape, PoolShape):
+        pool, average = shape, parameters
+        if isinstance(average, golden.AverageParameters):
+            factors = average
+            return lambda inputs: golden.average_pool(pick(inputs)[0], factors, pool)
+        return lambda inputs: golden.max_pool(pick(inputs)[0], pool)
+    assert isinstance(parameters, ElementwiseParameters)
+    first, second, output = parameters.first, parameters.second, parameters.output
+    if second is None:
+        return lambda inputs: golden.rescale(pick(inputs)[0], first, output)
+    pair = (first, second)
 
     def add(inputs: Mapping[str, Array]) -> Array:
-        first, second = pick(inputs)
-        return golden.add((first, second), pair, output)
+        one, other = pick(inputs)
+        return golden.add((one, other), pair, output)
 
     return add
 
@@ -111,18 +149,11 @@ def device_kernel(
     quantized: QuantizedNetwork, layer: Layer, config: ArrayConfig, device: Device
 ) -> Kernel:
     """Return a layer as a compiled job on a device, e.g. `heterolith.hw.FunctionalDevice`."""
-    moved, shape = _moved(layer), shape_of(quantized.network, layer)
+    moved = _moved(layer)
     if moved is not None:
+        shape_of(quantized.network, layer)
         return moved
-    if isinstance(shape, (ConvShape, FullyConnectedShape)):
-        job = layer_job(config, shape, linear_parameters(quantized, layer))
-    elif isinstance(shape, PoolShape):
-        average = None if shape.kind == "max" else _average(quantized, layer, shape)
-        job = layer_job(config, shape, average)
-    else:
-        scalings, output = _scalings(quantized, layer)
-        second = scalings[1] if len(scalings) > 1 else None
-        entry = ElementwiseParameters(first=scalings[0], second=second, output=output)
-        job = layer_job(config, shape, entry)
+    shape, parameters = operation(quantized, layer)
+    job = layer_job(config, shape, parameters)
     pick = _operands(layer, shape)
     return lambda inputs: job.run(device, *pick(inputs))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from heterolith.errors import InputError
+from heterolith.hw.compiler.cost import Cycles, shape_cycles
 from heterolith.hw.config import ArrayConfig
 from heterolith.hw.shapes import (
     ConvShape,
@@ -20,7 +21,6 @@ from heterolith.hw.shapes import (
     Shape,
     limit_reason,
 )
-from heterolith.hw.timing.cycles import Cycles, shape_cycles
 from heterolith.sw.network import Layer, Network
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
@@ -275,10 +275,15 @@ def shape_of(network: Network, layer: Layer) -> Shape:
 
 
 def layer_cycles(network: Network, layer: Layer, config: ArrayConfig, dram_gbs: float) -> Cycles:
-    """Return the modelled cycles of a layer, 0 for a view; raises like `shape_of`.
+    """Return the modelled cycles of a layer alone, 0 for a view; raises like `shape_of`.
+
+    Operands and result lie in DRAM; in a job of several layers some never leave the chip
+    (`heterolith.hw.job_cycles`).
 
     Parameters
     ----------
+    config
+        Its clock turns the bandwidth into bytes per cycle.
     dram_gbs
         DRAM bandwidth the accelerator gets, 1e9 bytes per second.
     """

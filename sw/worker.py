@@ -1,4 +1,4 @@
-"""What runs layers: the Protocol that every worker keeps.
+"""What runs layers: the Protocol that every worker keeps, and the one of those that take segments.
 
 A worker owns one device. The dispatcher loads the layers a plan gives it, then hands it inputs in
 the worker's own number format and gets outputs back in it: float32 for CPU and GPU, int8 codes for
@@ -8,9 +8,10 @@ the FPGA (`heterolith.sw.quantize`). Conversion belongs to the transfer, not to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.segments.partition import Unit
 
 
 class Worker(Protocol):
@@ -62,3 +63,40 @@ class Worker(Protocol):
 
     def close(self) -> None:
         """Give back threads, sessions, buffers."""
+
+
+@runtime_checkable
+class UnitWorker(Worker, Protocol):
+    """A worker that may take several layers at once.
+
+    Attributes
+    ----------
+    lanes
+        Channels of a block of its memory if it takes segments (`heterolith.sw.segments`); 0 if it
+        takes layer by layer.
+    """
+
+    lanes: int
+
+    def load_unit(self, network: Network, unit: Unit) -> None:
+        """Prepare a unit.
+
+        Raises
+        ------
+        InputError
+            If the worker cannot compute it.
+        """
+
+    def run_unit(self, unit: Unit, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Compute a loaded unit.
+
+        Parameters
+        ----------
+        inputs
+            Arrays in the worker's number format, one per name in ``unit.inputs``.
+
+        Returns
+        -------
+        mapping
+            At least one array per name in ``unit.outputs``, in the worker's number format.
+        """

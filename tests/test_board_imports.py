@@ -24,7 +24,17 @@ __import__(sys.argv[1])
 
 @pytest.mark.parametrize(
     "module",
-    ["boards", "bitstreams", "hw", "sw", "scheduler.plan", "scheduler.dispatch"],
+    [
+        "boards",
+        "bitstreams",
+        "hw",
+        "hw.driver",
+        "sw",
+        "scheduler.plan",
+        "scheduler.dispatch",
+        "scheduler.bundle_file",
+        "cli",
+    ],
 )
 def test_module_imports_without_third_party_packages(module: str) -> None:
     """Floors 0 to 2, plan and dispatch import in an interpreter that has numpy only."""
@@ -37,6 +47,6 @@ def test_module_imports_without_third_party_packages(module: str) -> None:
 def test_the_stripped_interpreter_really_refuses() -> None:
     """The check above fails for a module that does import a third-party package."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "heterolith.cli"], capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM, "heterolith.cli.app"], capture_output=True, text=True
     )
     assert "not on a board" in done.stderr

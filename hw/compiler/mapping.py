@@ -8,7 +8,7 @@ its span; tiling changes the order of commands, never these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +22,7 @@ from heterolith.hw.compiler.layout import (
     pack_parameters,
 )
 from heterolith.hw.fixed import CODE_LOW, Array, Output, Residual
-from heterolith.hw.geometry import IMAGE_CHANNELS, WINDOW_TAPS, Geometry
+from heterolith.hw.geometry import IMAGE_CHANNELS, PARAMETER_BYTES, WINDOW_TAPS, Geometry
 from heterolith.hw.golden import AverageParameters, LinearParameters, window_counts
 from heterolith.hw.shapes import ConvShape, Pads, Pair, PoolShape
 
@@ -143,57 +143,81 @@ def _grouped_words(weights: Array, shape: ConvShape, geometry: Geometry) -> Arra
     return np.concatenate(words)
 
 
-def convolution(
-    shape: ConvShape, parameters: LinearParameters, geometry: Geometry, image: bool = False
-) -> Mapping:
-    """Map a convolution; ``image`` says that its input is in the image layout."""
+def _packed_weights(m: Mapping, shape: ConvShape, weights: Array, geometry: Geometry) -> Array:
+    """Return the weight words (words, n_pe, lanes) that a mapping calls for."""
     lanes, n_pe = geometry.lanes, geometry.n_pe
-    weights = parameters.weights.reshape(shape.weight_shape)
+    if m.image:
+        words = pack_image_weights(weights, n_pe, lanes)
+    elif m.per_channel:
+        words = pack_depthwise(weights[:, 0], m.window, n_pe, lanes)
+    elif shape.groups == 1:
+        words = pack_dense(weights, n_pe, lanes)
+    else:
+        words = _grouped_words(weights, shape, geometry)
+    return words.reshape(-1, n_pe, lanes)
+
+
+def outline(
+    shape: ConvShape, geometry: Geometry, image: bool = False, residual: Residual | None = None
+) -> Mapping:
+    """Map a convolution without data: zeros that take no memory stand for its constants.
+
+    What the mapping costs in commands, bytes and cycles is that of any data.
+    """
+    lanes, n_pe = geometry.lanes, geometry.n_pe
     (rows, cols), dilation = shape.kernel, shape.dilation
     fields: dict[str, object] = {}
+    reach_cols, col_step = (cols - 1) * dilation[1] + 1, dilation[1]
     if image:
         pixels = geometry.image_pixels
         steps = (rows, ceil_div(cols, pixels))
-        words = pack_image_weights(weights, n_pe, lanes)
         spans: tuple[Pair, ...] = ((0, 1),) * ceil_div(shape.out_channels, n_pe)
         reach_cols, col_step = steps[1] * pixels, pixels
         fields["image"] = True
     elif 1 < shape.groups == shape.in_channels == shape.out_channels:
         window = cols if cols <= WINDOW_TAPS and dilation[1] == 1 else 1
         steps = (rows, cols // window)
-        words = pack_depthwise(weights[:, 0], window, n_pe, lanes)
         spans = tuple((block, 1) for block in range(ceil_div(shape.out_channels, lanes)))
-        reach_cols, col_step = (cols - 1) * dilation[1] + 1, dilation[1]
         fields |= {"per_channel": True, "window": window}
     else:
         steps, spans = (rows, cols), _spans(shape, geometry)
-        if shape.groups == 1:
-            words = pack_dense(weights, n_pe, lanes)
-        else:
-            words = _grouped_words(weights, shape, geometry)
-        reach_cols, col_step = (cols - 1) * dilation[1] + 1, dilation[1]
+    words = sum(blocks for _, blocks in spans) * steps[0] * steps[1]
+    blocks = ceil_div(shape.out_channels, lanes)
     return Mapping(
         size=(shape.height, shape.width),
         output_size=shape.output_size,
         in_blocks=1 if image else ceil_div(shape.in_channels, lanes),
-        out_blocks=ceil_div(shape.out_channels, lanes),
+        out_blocks=blocks,
         spans=spans,
         kernel_steps=steps,
         reach=((rows - 1) * dilation[0] + 1, reach_cols),
-        weights=words.reshape(-1, n_pe, lanes),
-        parameters=pack_parameters(
-            parameters.bias, parameters.scaling.multiplier, parameters.scaling.shift, lanes
-        ),
+        weights=np.broadcast_to(np.int8(0), (words, n_pe, lanes)),
+        parameters=np.broadcast_to(np.uint8(0), (blocks, lanes * PARAMETER_BYTES)),
         regions=_whole(shape.output_size),
-        output=parameters.output,
+        output=Output(),
         stride=shape.stride,
         pads=shape.pads,
-        pad_value=parameters.pad_value,
         col_step=col_step,
         row_step=dilation[0],
-        residual=parameters.residual,
+        residual=residual,
         macs=shape.macs,
         **fields,  # type: ignore[arg-type]
+    )
+
+
+def convolution(
+    shape: ConvShape, parameters: LinearParameters, geometry: Geometry, image: bool = False
+) -> Mapping:
+    """Map a convolution; ``image`` says that its input is in the image layout."""
+    p, m = parameters, outline(shape, geometry, image, parameters.residual)
+    weights = _packed_weights(m, shape, p.weights.reshape(shape.weight_shape), geometry)
+    scaling = (p.scaling.multiplier, p.scaling.shift)
+    return replace(
+        m,
+        weights=weights,
+        parameters=pack_parameters(p.bias, *scaling, geometry.lanes),
+        output=p.output,
+        pad_value=p.pad_value,
     )
 
 

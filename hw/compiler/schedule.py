@@ -8,8 +8,9 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 from heterolith.errors import InputError
@@ -61,10 +62,10 @@ def _chunk_words(m: Mapping, s: Schedule) -> int:
     return blocks * s.chunk_rows * m.kernel_steps[1]
 
 
-def _region_words(m: Mapping, s: Schedule, geometry: Geometry) -> int:
-    """Return the words of the largest region."""
+def _region_words(m: Mapping, s: Schedule, geometry: Geometry, band_rows: int = 0) -> int:
+    """Return the words of the largest region, for bands of other rows if these are given."""
     blocks = s.slice_groups if m.per_channel else s.chunk_blocks
-    rows = region_rows(m, s.band[0], s.chunk_rows)
+    rows = region_rows(m, band_rows or s.band[0], s.chunk_rows)
     return blocks * rows * region_cols(m, s.band[1], geometry)
 
 
@@ -152,21 +153,19 @@ def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
         for height in halves(rows):
             tile = min(height, half // width)
             tile = ceil_div(height, ceil_div(height, tile))
-            base = Schedule(
-                order="slices",
+            base = partial(
+                Schedule,
                 band=(height, width),
                 tile_rows=tile,
-                slice_groups=1,
                 chunk_blocks=chunk[0],
                 chunk_rows=chunk[1],
             )
-            most = _slice_limit(m, base, geometry)
+            most = _slice_limit(m, base(order="tiles", slice_groups=1), geometry)
             for groups in {most, ceil_div(most, 4), 1}:
-                s = replace(base, slice_groups=groups)
-                if fits(m, s, geometry):
+                if fits(m, base(order="tiles", slice_groups=groups), geometry):
                     seen.add(height)
                     for order in ("tiles", "slices", "weights"):
-                        yield replace(s, order=order)
+                        yield base(order=order, slice_groups=groups)
             if len(seen) >= 3:
                 break
         found += bool(seen)
@@ -175,7 +174,7 @@ def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
 
 
 def _tiles_cycles(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int]:
-    """Return (cycles of all COMPUTEs, number of COMPUTEs)."""
+    """Return (cycles of the COMPUTEs of all groups, COMPUTEs per slice)."""
     cycles = commands = 0
     width = _width(m, geometry)
     spans = sum(blocks for _, blocks in m.spans) / m.groups
@@ -185,7 +184,6 @@ def _tiles_cycles(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int
         n_chunks = ceil_div(m.kernel_steps[0], s.chunk_rows)
         n_chunks *= 1 if m.per_channel else ceil_div(_span_blocks(m), s.chunk_blocks)
         steps = (min(spans, s.chunk_blocks), s.chunk_rows)
-    n_slices = ceil_div(m.groups, s.slice_groups)
     sizes: dict[Pair, int] = {}
     for region in m.regions:
         for band_rows in cut(region.rows, s.band[0]):
@@ -207,51 +205,121 @@ def _tiles_cycles(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int
             k_blocks=max(1, round(steps[0])) if not m.per_channel else 1,
         )
         cycles += count * m.groups * n_chunks * compute_cycles(one, geometry)
-        commands += count * n_slices * n_chunks
+        commands += count * n_chunks
     return cycles, commands
 
 
-def _loaded_words(m: Mapping, s: Schedule, geometry: Geometry) -> tuple[int, int]:
-    """Return (activation words, weight words) that a schedule loads."""
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """Words of one pass over the input, bands and tiles of a schedule."""
+
+    words: int
+    bands: int
+    tiles: int
+
+
+def _passes(m: Mapping, s: Schedule, geometry: Geometry) -> _Passes:
     rows = [b for r in m.regions for b in cut(r.rows, s.band[0])]
     cols = [b for r in m.regions for b in cut(r.cols, s.band[1])]
     if len(m.regions) > 1:
         rows, cols = cut((0, m.output_size[0]), s.band[0]), cut((0, m.output_size[1]), s.band[1])
     down = sum(min(region_rows(m, b[1] - b[0], m.kernel_steps[0]), m.size[0]) for b in rows)
     across = sum(min(region_cols(m, b[1] - b[0], geometry), m.size[1]) for b in cols)
-    parts = slices(m, s.slice_groups)
-    n_bands = len(rows) * len(cols)
-    n_tiles = sum(ceil_div(b[1] - b[0], s.tile_rows) for b in rows) * len(cols)
-    activation, chunked = down * across, _chunked(m, s)
-    resident = activation * m.in_blocks <= geometry.activation_words
-    spans = {part.span for part in parts}
-    once = sum(span[1] for span in spans)
-    every = sum(part.span[1] for part in parts)
+    tiles = sum(ceil_div(b[1] - b[0], s.tile_rows) for b in rows) * len(cols)
+    return _Passes(down * across, len(rows) * len(cols), tiles)
+
+
+def _spanned(m: Mapping, slice_groups: int) -> tuple[int, int, int]:
+    """Return (slices, input blocks of their distinct spans, input blocks of all of them)."""
+    parts = slices(m, slice_groups)
+    once = sum(span[1] for span in {part.span for part in parts})
+    return len(parts), once, sum(part.span[1] for part in parts)
+
+
+class Parts:
+    """What the schedules of a layer share, computed once for each value of what it depends on."""
+
+    def __init__(self, m: Mapping, geometry: Geometry) -> None:
+        self.m, self.geometry = m, geometry
+        self.weight_words = sum(m.group_words(group) for group in range(m.groups))
+        self._tiles: dict[Hashable, tuple[int, int]] = {}
+        self._passes: dict[Hashable, _Passes] = {}
+        self._spans: dict[int, tuple[int, int, int]] = {}
+
+    def tiles(self, s: Schedule) -> tuple[int, int]:
+        """Return (cycles of all COMPUTEs, number of COMPUTEs)."""
+        key = (s.band, s.tile_rows, s.chunk_blocks, s.chunk_rows)
+        if key not in self._tiles:
+            self._tiles[key] = _tiles_cycles(self.m, s, self.geometry)
+        cycles, commands = self._tiles[key]
+        return cycles, commands * ceil_div(self.m.groups, s.slice_groups)
+
+    def passes(self, s: Schedule) -> _Passes:
+        """Return what one pass over the input takes."""
+        key = (s.band, s.tile_rows)
+        if key not in self._passes:
+            self._passes[key] = _passes(self.m, s, self.geometry)
+        return self._passes[key]
+
+    def spanned(self, s: Schedule) -> tuple[int, int, int]:
+        """Return `_spanned` of a schedule."""
+        if s.slice_groups not in self._spans:
+            self._spans[s.slice_groups] = _spanned(self.m, s.slice_groups)
+        return self._spans[s.slice_groups]
+
+
+def _loaded_words(parts: Parts, s: Schedule) -> tuple[int, int]:
+    """Return (activation words, weight words) that a schedule loads."""
+    m, geometry, passes = parts.m, parts.geometry, parts.passes(s)
+    n_slices, once, every = parts.spanned(s)
+    chunked = _chunked(m, s)
+    resident = passes.words * m.in_blocks <= geometry.activation_words
     reload = chunked or s.order == "weights"
     blocks = every if reload and not resident and not m.per_channel else once
-    if s.order == "tiles" and m.per_channel and len(parts) > 1 and not resident:
-        blocks = once * ceil_div(n_tiles, n_bands)
-    total = sum(m.group_words(group) for group in range(m.groups))
+    if s.order == "tiles" and m.per_channel and n_slices > 1 and not resident:
+        blocks = once * ceil_div(passes.tiles, passes.bands)
+    activation, total = passes.words * blocks, parts.weight_words
     if m.hold_weight:
-        return activation * blocks, 1
+        return activation, 1
     if total <= geometry.weight_words or (s.order == "weights" and not chunked):
-        return activation * blocks, total
-    return activation * blocks, total * (n_tiles if s.order == "tiles" or chunked else n_bands)
+        return activation, total
+    return activation, total * (passes.tiles if s.order == "tiles" or chunked else passes.bands)
 
 
-def modelled_cycles(m: Mapping, s: Schedule, geometry: Geometry, dram: Dram) -> float:
-    """Return the cycles of a layer under a schedule, by the closed form of the module docstring."""
-    compute, commands = _tiles_cycles(m, s, geometry)
-    activation, weights = _loaded_words(m, s, geometry)
-    pixels = m.output_size[0] * m.output_size[1]
-    results = pixels * m.out_blocks
-    beats = activation + weights * geometry.n_pe + results * (1 + (m.residual is not None))
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What a layer takes under a schedule: cycles of steps, COMPUTEs, words loaded and stored."""
+
+    compute: int
+    commands: int
+    loaded: int
+    stored: int
+
+
+def amounts(m: Mapping, s: Schedule, parts: Parts) -> Amounts:
+    """Return what a layer takes under a schedule; ``parts`` are the layer's."""
+    compute, commands = parts.tiles(s)
+    activation, weights = _loaded_words(parts, s)
+    results = m.output_size[0] * m.output_size[1] * m.out_blocks
+    loaded = activation + weights * parts.geometry.n_pe + results * (m.residual is not None)
+    return Amounts(compute, commands, loaded, results)
+
+
+def modelled_cycles(
+    m: Mapping, s: Schedule, geometry: Geometry, dram: Dram, parts: Parts | None = None
+) -> float:
+    """Return the cycles of a layer under a schedule, by the closed form of the module docstring.
+
+    ``parts`` keeps what candidates of one layer share.
+    """
+    a = amounts(m, s, parts or Parts(m, geometry))
     per_beat = geometry.lanes / min(dram.bytes_per_cycle, geometry.lanes)
-    first = _region_words(m, replace(s, band=(s.tile_rows, s.band[1])), geometry)
+    first = _region_words(m, s, geometry, s.tile_rows)
     last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
     # A command costs its start and three fetches of four beats.
-    moved = (beats + 12 * commands) * geometry.lanes / dram.bytes_per_cycle
-    return max(compute + COMMAND_CYCLES * commands, moved) + (first + last) * per_beat
+    beats = a.loaded + a.stored + 12 * a.commands
+    moved = beats * geometry.lanes / dram.bytes_per_cycle
+    return max(a.compute + COMMAND_CYCLES * a.commands, moved) + (first + last) * per_beat
 
 
 def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]:
@@ -264,8 +332,9 @@ def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]
         for the named configurations.
     """
     best: tuple[Schedule, float] | None = None
+    parts = Parts(m, geometry)
     for s in _candidates(m, geometry):
-        cycles = modelled_cycles(m, s, geometry, dram)
+        cycles = modelled_cycles(m, s, geometry, dram, parts)
         if best is None or cycles < best[1]:
             best = (s, cycles)
     if best is None:

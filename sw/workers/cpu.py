@@ -7,9 +7,10 @@ worker returns depends on layer, constants and inputs alone; several workers may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.ops import check
 from heterolith.sw.scores import score_layers
 from heterolith.sw.workers.team import Team, available_cores
+
+if TYPE_CHECKING:
+    from heterolith.sw.fast import CompiledNetwork, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,21 @@ class CpuWorker:
             self._counters["macs"] += layer.macs
             self._counters["busy_ns"] += perf_counter_ns() - start_ns
         return results
+
+    def compile(self, network: Network, options: Options | None = None) -> CompiledNetwork:
+        """Return a whole network compiled for this worker's number of threads.
+
+        A plan that keeps all layers here runs faster so than layer by layer: no tensor is handed
+        over, laid out anew or copied between layers.
+
+        Raises
+        ------
+        InputError
+            If the network holds what no worker computes.
+        """
+        from heterolith.sw.fast import CompiledNetwork, Options
+
+        return CompiledNetwork(network, replace(options or Options(), threads=self._team.threads))
 
     def counters(self) -> Mapping[str, int]:
         """Return layers run, multiply-accumulates done and nanoseconds spent in `run`."""

@@ -58,6 +58,11 @@ class _BlasLimit:
                 for library, threads in zip(self._find(), self._before, strict=True):
                     library.set_num_threads(threads)
 
+    def libraries(self) -> list[Any]:
+        """Return what holds each BLAS library in this process."""
+        with self._lock:
+            return self._find()
+
     def _find(self) -> list[Any]:
         if self._libraries is None:
             try:
@@ -71,6 +76,21 @@ class _BlasLimit:
 
 
 _BLAS = _BlasLimit()
+
+
+@contextmanager
+def hold_blas() -> Iterator[None]:
+    """Hold BLAS to one thread for a while; nests, and several threads may do it."""
+    _BLAS.acquire()
+    try:
+        yield
+    finally:
+        _BLAS.release()
+
+
+def blas_is_known() -> bool:
+    """Tell whether numpy's BLAS can be held to one thread."""
+    return bool(_BLAS.libraries())
 
 
 class _Batch(Generic[_Part]):
@@ -149,11 +169,8 @@ class Team:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Hold BLAS to one thread for a while."""
-        _BLAS.acquire()
-        try:
+        with hold_blas():
             yield
-        finally:
-            _BLAS.release()
 
     def run(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
         """Do a task for every part; whoever is free takes the next one."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.sw.execute import execute
+from heterolith.sw.fast import Options
 from heterolith.sw.network import Activation
 from heterolith.sw.workers.cpu import CpuWorker
 from heterolith.sw.workers.gpu import GpuWorker
@@ -259,3 +260,16 @@ def test_a_worker_refuses_what_it_cannot_do(kind, chain_network, layer_network):
     worker.close()
     with pytest.raises(InputError, match="0 threads"):
         kind(0)
+
+
+def test_a_whole_network_is_compiled_for_the_worker(chain_network):
+    """It has the worker's threads and gives what its layers give one by one."""
+    network, inputs = chain_network
+    worker = CpuWorker(2)
+    compiled = worker.compile(network, Options(tune_s=0.0))
+    assert compiled.threads == 2
+    np.testing.assert_allclose(
+        compiled.run(inputs)["y"], execute(network, inputs)["y"], rtol=1e-4, atol=1e-6
+    )
+    compiled.close()
+    worker.close()

@@ -1,0 +1,320 @@
+"""From a network to lists of steps: choose paths, lay tensors out, cut layers among workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from heterolith.sw.execute import naming
+from heterolith.sw.fast import others
+from heterolith.sw.fast.constants import as_computed, prepared
+from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, frame_for
+from heterolith.sw.fast.convolve import Conv, depthwise, gather, planar
+from heterolith.sw.fast.entry import input_work, planar_room, planar_work
+from heterolith.sw.fast.layout import Layout, Room, Wants, is_joined
+from heterolith.sw.fast.nodes import Node, nodes
+from heterolith.sw.fast.pointwise import pointwise, preactivated
+from heterolith.sw.fast.products import SMALL
+from heterolith.sw.fast.shares import Phases, assigned, steps_of
+from heterolith.sw.fast.spots import PLAIN, Scratch, Spot, Target
+from heterolith.sw.fast.winograd import winograd
+from heterolith.sw.fast.work import Work
+from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.scores import LARGEST, score_layers
+
+_REORDERING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a convolution is computed: path, bytes of a block, whether products are cut small."""
+
+    path: str
+    block_bytes: int = 1 << 20
+    small: bool = SMALL
+
+
+Chooser = Callable[[ConvSpec, bool], Choice]
+"""From a convolution, and whether it reads a network input, to the choice for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A network ready to run.
+
+    Attributes
+    ----------
+    phases
+        For each phase and worker the steps; phases depend on each other in order.
+    inputs
+        Arrays that the network's inputs are copied into.
+    outputs
+        Views that hold the network's outputs after the last phase.
+    flag
+        One element, not 0 after a run whose scores need more than float32.
+    choices
+        Layer name -> what was chosen.
+    bytes
+        Size of activations and of all workers' scratch memory.
+    """
+
+    phases: Phases
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    flag: Array
+    choices: Mapping[str, Choice]
+    bytes: int
+
+
+class _Builder:
+    """What is known while a network is compiled."""
+
+    def __init__(self, network: Network, choose: Chooser, threads: int, shared: bool) -> None:
+        self.network, self.threads = network, threads
+        self.nodes = nodes(network)
+        self.specs: dict[str, ConvSpec] = {}
+        self.choices: dict[str, Choice] = {}
+        for node in self.nodes:
+            with naming(node.layer):
+                spec = conv_spec(network, node.layer)
+                spec = as_computed(spec) if spec else None
+            if spec is not None and not (node.before and not spec.pointwise):
+                given = node.layer.inputs[0] in network.inputs and node.before is None
+                self.specs[node.layer.name] = spec
+                self.choices[node.layer.name] = choose(spec, given)
+        kinds = {name: network.tensors[name] for name in network.inputs}
+        self.inputs = {name: np.zeros(kind.shape, kind.dtype) for name, kind in kinds.items()}
+        wants = self._wants()
+        if shared:
+            for name, kind in kinds.items():
+                wants.rooms[f"input {name}"] = (Room(kind.shape, kind.dtype), 0)
+        self.layout = Layout(network, self.nodes, wants, shared=shared)
+        if shared:
+            self.inputs = {name: self.layout.room(f"input {name}") for name in self.inputs}
+        self.images = {name for name, _ in wants.frames if name in self.inputs}
+
+    def _path(self, node: Node) -> str:
+        choice = self.choices.get(node.layer.name)
+        return choice.path if choice else ""
+
+    def _wants(self) -> Wants:
+        wants = Wants()
+        for name in self.network.outputs:
+            if name not in self.network.constants:
+                wants.frames.add((name, PLAIN))
+        for node in self.nodes:
+            layer, path = node.layer, self._path(node)
+            for name in self.network.activations(layer):
+                if name != layer.inputs[0] or not path or name == layer.residual:
+                    wants.frames.add((name, PLAIN))
+            if not path:
+                continue
+            if path != "depthwise":
+                wants.in_place.add(layer.name)
+            source, spec = layer.inputs[0], self.specs[layer.name]
+            if path == "planar":
+                wants.rooms[layer.name] = (planar_room(spec), node.level)
+                continue
+            wants.frames.add((source, frame_for(spec, path)))
+            biased = len(layer.inputs) > 2 or node.shift
+            if path == "pointwise" and biased and spec.group == 1 and not node.before:
+                wants.ones.add(source)
+        wants.rooms["scores"] = (Room((1,), "float32"), 0)
+        return wants
+
+    def works(self, node: Node) -> list[Work]:
+        """Return the work of a node, or nothing where it is done by laying tensors out."""
+        layer, constants = node.layer, self.network.constants
+        target = self._target(node)
+        if layer.name in self.specs:
+            return [self._convolution(node, target)]
+        float32 = all(
+            self.network.tensors[name].dtype == "float32"
+            for name in (*self.network.activations(layer), *layer.outputs)
+        )
+        simple = len(layer.outputs) == 1 and float32 and layer.residual not in constants
+        four = len(self.network.tensors[layer.outputs[0]].shape) == 4
+        axis = layer.attributes.get("axis", 0)
+        if simple and is_joined(self.network, layer.op, layer.inputs, axis):
+            return self._joined(node, target)
+        source = self._source(layer)
+        if simple and source is not None:
+            if self._is_row_softmax(layer):
+                return [others.softmax(layer, source, target)]
+            if four and source.outer.ndim == 4:
+                work = self._image_work(layer, source, target)
+                if work is not None:
+                    return [work]
+            elif layer.op in _REORDERING and target.residual is None and not layer.activation:
+                if four or source.outer.ndim == 4:
+                    return [others.reordered(source, target)]
+            elif layer.op == "Gemm" and self._constant_weights(layer):
+                return [others.gemm(layer, constants, source, target)]
+        places = {
+            name: self.layout.spots(name)
+            for name in (*self.network.activations(layer), *layer.outputs)
+        }
+        return [others.plain(layer, constants, places)]
+
+    def _source(self, layer: Layer) -> Spot | None:
+        name = layer.inputs[0] if layer.inputs else ""
+        if name not in self.network.tensors or name in self.network.constants:
+            return None
+        return self.layout.spots(name)[0]
+
+    def _is_row_softmax(self, layer: Layer) -> bool:
+        """Tell whether a softmax runs over a contiguous tensor as over one row."""
+        shape = self.network.tensors[layer.inputs[0]].shape
+        axis = layer.attributes.get("axis", -1) % max(1, len(shape))
+        if layer.op != "Softmax" or layer.residual or layer.activation or not shape:
+            return False
+        elements = self.network.tensors[layer.inputs[0]].elements
+        places = (*self.layout.spots(layer.inputs[0]), *self.layout.spots(layer.outputs[0]))
+        dense = all(spot.inner.flags.c_contiguous for spot in places) and len(places) == 2
+        flat = layer.attributes.get("flatten", 0) and np.prod(shape[:axis]) == 1
+        return dense and elements > 0 and (bool(flat) or shape[axis] == elements)
+
+    def _constant_weights(self, layer: Layer) -> bool:
+        return all(name in self.network.constants for name in layer.inputs[1:] if name) and (
+            self.network.tensors[layer.inputs[0]].elements > 0
+        )
+
+    def _target(self, node: Node) -> Target:
+        layer = node.layer
+        added = layer.residual in self.network.tensors
+        residual = self.layout.spot(layer.residual) if added else None
+        return Target(
+            spots=self.layout.spots(layer.outputs[0]),
+            residual=residual,
+            activation=layer.activation,
+            shuffle=node.shuffle,
+        )
+
+    def _convolution(self, node: Node, target: Target) -> Work:
+        layer, spec = node.layer, self.specs[node.layer.name]
+        choice = self.choices[layer.name]
+        w, b, shuffle = prepared(self.network, node, spec)
+        if choice.path == "planar":
+            source = Spot(self.layout.room(layer.name))
+        else:
+            source = self.layout.spot(layer.inputs[0], frame_for(spec, choice.path))
+        conv = Conv(
+            spec=spec,
+            w=w,
+            b=b,
+            source=source,
+            target=replace(target, shuffle=shuffle),
+            block_bytes=choice.block_bytes,
+            small=choice.small,
+            by_kernels=spec.by_kernels(self.threads) and choice.path != "depthwise",
+        )
+        if node.before is not None:
+            return preactivated(conv, node.before, self.network.constants)
+        if choice.path.startswith("winograd"):
+            return winograd(conv, int(choice.path.removeprefix("winograd")))
+        paths = {"pointwise": pointwise, "planar": planar, "depthwise": depthwise, "gather": gather}
+        return paths[choice.path](conv)
+
+    def _image_work(self, layer: Layer, source: Spot, target: Target) -> Work | None:
+        """Return the work of a layer between images, ``None`` if it has no path."""
+        rest = [name for name in layer.inputs[1:] if name]
+        if layer.op in ("MaxPool", "AveragePool") and source.inner.ndim == 4:
+            whole = tuple(layer.attributes["kernel_shape"]) == source.inner.shape[1:3]
+            if whole and not any(layer.attributes.get("pads") or ()):
+                return others.global_pool(layer, source, target)
+            return others.pool(layer, source, target)
+        if layer.op in ("GlobalAveragePool", "GlobalMaxPool"):
+            return others.global_pool(layer, source, target)
+        if layer.op == "LRN":
+            return others.lrn(layer, source, target)
+        if layer.op == "Relu" and target.residual is None and layer.activation is None:
+            return others.rectified(source, target)
+        same = {self.network.tensors[name] for name in (layer.inputs[0], *layer.outputs)}
+        operands = {*same, *(self.network.tensors.get(name) for name in rest)}
+        if layer.op in others.ELEMENTWISE and len(rest) == 1 and len(operands) == 1:
+            pair = [source, self.layout.spots(rest[0])[0]]
+            return others.elementwise(layer, pair, target)
+        if layer.op in _REORDERING and len(same) == 1:
+            return others.copied(source, target)
+        return None
+
+    def _joined(self, node: Node, target: Target) -> list[Work]:
+        """Copy the parts of a concatenation that could not be computed in their place."""
+        layer, offset = node.layer, 0
+        whole, found = target.spots[0], []
+        for name in layer.inputs:
+            width = self.network.tensors[name].shape[1]
+            place = Spot(whole.outer[..., offset : offset + width], whole.frame)
+            source = self.layout.spots(name)[0]
+            if place.inner.ctypes.data != source.inner.ctypes.data:
+                found.append(others.copied(source, Target(spots=(place,))))
+            offset += width
+        extra = target.spots[1:]
+        if extra or target.activation or target.residual:
+            last = Target(
+                spots=(whole, *extra), residual=target.residual, activation=layer.activation
+            )
+            found.append(others.by_rows(last, 2, lambda region, home: []))
+        return found
+
+    def watches(self, node: Node, scores: frozenset[str]) -> list[Work]:
+        """Return what looks whether scores have outgrown float32 (`heterolith.sw.scores`)."""
+        if node.layer.name not in scores:
+            return []
+        flag = self.layout.room("scores")
+        spots = [self.layout.spots(name)[0] for name in node.layer.outputs]
+        return [others.watched(spot, flag, LARGEST) for spot in spots]
+
+    def input_works(self) -> list[Work]:
+        """Return the work that brings the network's inputs to where they are read."""
+        found = []
+        for name in self.images:
+            spots = self.layout.spots(name)
+            found.append(input_work(self.inputs[name], spots))
+        for node in self.nodes:
+            if self._path(node) == "planar":
+                spec = self.specs[node.layer.name]
+                room = self.layout.room(node.layer.name)
+                found.append(planar_work(spec, self.inputs[node.layer.inputs[0]], room))
+        return found
+
+
+def compile_program(
+    network: Network, choose: Chooser, threads: int = 1, *, shared: bool = False
+) -> Program:
+    """Compile a network.
+
+    Parameters
+    ----------
+    choose
+        Gives the path of every convolution.
+    threads
+        Number of workers.
+    shared
+        Whether workers will be forked processes.
+    """
+    builder = _Builder(network, choose, threads, shared)
+    scores = score_layers(network)
+    levels: dict[int, list[Work]] = {0: builder.input_works()}
+    for node in builder.nodes:
+        levels.setdefault(node.level, []).extend(builder.works(node))
+        levels.setdefault(node.level + 1, []).extend(builder.watches(node, scores))
+    shares = [assigned(works, threads) for _, works in sorted(levels.items()) if works]
+    rulers = [Scratch() for _ in range(threads)]
+    steps_of(shares, rulers)
+    scratches = [Scratch(np.zeros(ruler.peak_bytes + 64, np.uint8)) for ruler in rulers]
+    outputs = {
+        name: builder.layout.spot(name).logical
+        for name in network.outputs
+        if name not in network.constants
+    }
+    return Program(
+        phases=steps_of(shares, scratches),
+        inputs=builder.inputs,
+        outputs=outputs,
+        flag=builder.layout.room("scores"),
+        choices=builder.choices,
+        bytes=builder.layout.bytes + sum(ruler.peak_bytes for ruler in rulers),
+    )
