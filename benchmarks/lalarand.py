@@ -6,7 +6,7 @@ monotonic, deadline = period. Accepted means that the response-time bounds meet 
 CPU there ran float32 on one core, 78 to 109 times slower than the GPU; int8 on several cores is
 faster by a factor that no published figure settles, so it is swept (--speed). Simulated.
 
-    python benchmarks/lalarand.py --sets 100 --json
+Run: python benchmarks/lalarand.py --sets 100 --json
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def totals(rows: list[Row]) -> dict[str, int]:
 
 def main(arguments: list[str]) -> int:
     """Run the sweep at each CPU speed; write rows as they come."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=100, help="task sets per point")
     parser.add_argument("--speed", type=float, action="append", help="CPU speed factor; may repeat")
     parser.add_argument("--seed", type=int, default=0)

@@ -3,7 +3,7 @@
 Five tasks of 30 layers on three resources, every policy; the analysis on sets of the study in
 lalarand.py. Measured on this host, one core, the best of three.
 
-    python benchmarks/simulator.py --json
+Run: python benchmarks/simulator.py --json
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def analysed_per_s(sets: int) -> float:
 
 def main(arguments: list[str]) -> int:
     """Time every policy."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--horizon-s", type=int, default=20)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)

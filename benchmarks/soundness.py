@@ -4,7 +4,7 @@ Random task sets with the published layer times of LaLaRAND's networks (see lala
 layer by layer; those that the analysis accepts are simulated with random offsets, sporadic
 arrivals and execution times between BCET and WCET. Simulated.
 
-    python benchmarks/soundness.py --jobs 50000 --json
+Run: python benchmarks/soundness.py --jobs 50000 --json
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def accepted(seed: int) -> Iterator[tuple[int, TaskSet]]:
 
 def main(arguments: list[str]) -> int:
     """Simulate accepted sets until enough jobs have run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")

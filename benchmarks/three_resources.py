@@ -5,7 +5,7 @@ cluster and the Jetson's GPU, data-sheet costs and 1 GbE between the boards. Lay
 with all three, and with each pair; utilization is that of the CPU, were it to compute all. Layers
 that the FPGA cannot compute keep it from standing alone; a pair must compute every layer.
 
-    python benchmarks/three_resources.py --sets 100 --json
+Run: python benchmarks/three_resources.py --sets 100 --json
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def times(name: str) -> NetworkTimes:
 
 def main(arguments: list[str]) -> int:
     """Run the declared sweep."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=100, help="task sets per point")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)

