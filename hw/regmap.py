@@ -144,9 +144,12 @@ ADDRESS_BITS = 8
 """Width of the AXI4-Lite address; offsets without a register read 0 and ignore writes."""
 
 
+_OFFSETS = {register.name: register.offset for register in REGISTERS}
+
+
 def offset(name: str) -> int:
     """Return the byte offset of a register; raises `KeyError` if there is none."""
-    return {register.name: register.offset for register in REGISTERS}[name]
+    return _OFFSETS[name]
 
 
 def _check_registers() -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from heterolith.boards import load
+from heterolith.hw.config import CONFIGS
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "area.csv"
 with RESULTS.open(encoding="utf-8") as file:
     ROWS = {row["config"]: row for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize("name", ["pynq-z2", "ultra96", "zcu104"])
+@pytest.mark.parametrize("name", list(CONFIGS))
 def test_configuration_fits_its_part(name):
     """No resource is above the part's, LUTs stay below 85 %, and the shares are those of it."""
     row = ROWS[name]

@@ -141,7 +141,7 @@ def _chunkings(m: Mapping) -> Iterator[Pair]:
     yield from ((1, n) for n in halves(rows)[1:])
 
 
-def _candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
+def candidates(m: Mapping, geometry: Geometry) -> Iterator[Schedule]:
     """Yield schedules that fit; fewer chunks and wider bands come first."""
     rows, cols = m.output_size
     half = geometry.output_words // 2 // _width(m, geometry)
@@ -305,6 +305,16 @@ def amounts(m: Mapping, s: Schedule, parts: Parts) -> Amounts:
     return Amounts(compute, commands, loaded, results)
 
 
+def terms(m: Mapping, s: Schedule, geometry: Geometry, parts: Parts) -> tuple[int, int, int]:
+    """Return (cycles of the array, beats moved, beats before its first and after its last step)."""
+    a = amounts(m, s, parts)
+    first = _region_words(m, s, geometry, s.tile_rows)
+    last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
+    # A command costs its start and three fetches of four beats.
+    beats = a.loaded + a.stored + 12 * a.commands
+    return a.compute + COMMAND_CYCLES * a.commands, beats, first + last
+
+
 def modelled_cycles(
     m: Mapping, s: Schedule, geometry: Geometry, dram: Dram, parts: Parts | None = None
 ) -> float:
@@ -312,14 +322,10 @@ def modelled_cycles(
 
     ``parts`` keeps what candidates of one layer share.
     """
-    a = amounts(m, s, parts or Parts(m, geometry))
+    array, beats, ends = terms(m, s, geometry, parts or Parts(m, geometry))
     per_beat = geometry.lanes / min(dram.bytes_per_cycle, geometry.lanes)
-    first = _region_words(m, s, geometry, s.tile_rows)
-    last = s.tile_rows * s.band[1] * s.slice_groups * _width(m, geometry)
-    # A command costs its start and three fetches of four beats.
-    beats = a.loaded + a.stored + 12 * a.commands
     moved = beats * geometry.lanes / dram.bytes_per_cycle
-    return max(a.compute + COMMAND_CYCLES * a.commands, moved) + (first + last) * per_beat
+    return max(array, moved) + ends * per_beat
 
 
 def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]:
@@ -333,7 +339,7 @@ def choose(m: Mapping, geometry: Geometry, dram: Dram) -> tuple[Schedule, float]
     """
     best: tuple[Schedule, float] | None = None
     parts = Parts(m, geometry)
-    for s in _candidates(m, geometry):
+    for s in candidates(m, geometry):
         cycles = modelled_cycles(m, s, geometry, dram, parts)
         if best is None or cycles < best[1]:
             best = (s, cycles)

@@ -13,16 +13,21 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
-from heterolith.errors import HeterolithError, InputError
-from heterolith.hw.commands import ERROR_MEANINGS, ErrorCode
+from heterolith.errors import InputError
+from heterolith.hw.commands import ErrorCode
 from heterolith.hw.compiler.job import Job
 from heterolith.hw.config import ArrayConfig
+from heterolith.hw.device.protocol import (
+    Counters,
+    DeviceError,
+    HostPlaced,
+    check_job,
+    check_window,
+    named,
+)
 from heterolith.hw.fixed import Array
 from heterolith.hw.geometry import COMMAND_BYTES, rtl_parameters
 
@@ -38,35 +43,6 @@ _DEFINES = {
     "WeightWords": "ACCEL_WEIGHT_WORDS",
     "AccumulatorWords": "ACCEL_ACCUMULATOR_WORDS",
 }
-
-
-class DeviceError(HeterolithError):
-    """A job that the device refused.
-
-    Attributes
-    ----------
-    code
-        Why.
-    index
-        Position of the failing command in the job.
-    """
-
-    def __init__(self, code: ErrorCode, index: int) -> None:
-        super().__init__(f"command {index} failed: {code.name}, {ERROR_MEANINGS[code]}")
-        self.code = code
-        self.index = index
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """What a job did; the same registers as the RTL's, less the cycles."""
-
-    loads: int
-    computes: int
-    stores: int
-    array_steps: int
-    read_beats: int
-    write_beats: int
 
 
 class _Result(ctypes.Structure):
@@ -196,8 +172,7 @@ class FunctionalDevice:
         DeviceError
             If a command fails.
         """
-        if memory.dtype != np.uint8 or not memory.flags.c_contiguous or not memory.flags.writeable:
-            raise InputError("memory must be a contiguous, writable uint8 array")
+        check_window(memory)
         if not 0 <= command_offset < 2**32 or not 0 <= count < 2**32 // COMMAND_BYTES:
             raise InputError(f"{count} commands at {command_offset} are outside 32 bits")
         if not self._handle:
@@ -223,8 +198,16 @@ class FunctionalDevice:
         )
 
     def run_job(self, job: Job, memory: Array) -> Counters:
-        """Run a job in ``memory``, a copy of ``job.memory`` with its inputs written."""
-        return self.run(memory, job.command_offset, len(job.commands))
+        """Run a job in ``memory``; see `heterolith.hw.device.protocol.Device.run_job`."""
+        try:
+            return self.run(memory, job.command_offset, len(job.commands))
+        except DeviceError as error:
+            raise named(error, job) from None
+
+    def place(self, job: Job) -> HostPlaced:
+        """Copy a job's window; see `heterolith.hw.device.protocol.Device.place`."""
+        check_job(job, self.config)
+        return HostPlaced(job, self.run_job)
 
     def close(self) -> None:
         """Give the buffers back; later runs are refused."""

@@ -285,7 +285,11 @@ module core #(
     if (!read_quiet) suspect = read_oldest;
     else if (!write_quiet) suspect = write_oldest;
   end
-  assign events_o = '{cycle: running, activity: activity, read_beat: read_beat,
-                      write_beat: write_beat};
+  assign events_o = '{
+          cycle: running,
+          activity: activity,
+          read_beat: read_beat,
+          write_beat: write_beat
+      };
 
 endmodule

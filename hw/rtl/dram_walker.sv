@@ -150,8 +150,12 @@ module dram_walker #(
       end
     endcase
     if (walk) begin
-      burst_o <= '{offset: 32'(position_q << BeatWidth), beats_minus_one: 4'(beats - 5'd1),
-                   last: run_end && row_last && block_last, index: index_q};
+      burst_o <= '{
+          offset: 32'(position_q << BeatWidth),
+          beats_minus_one: 4'(beats - 5'd1),
+          last: run_end && row_last && block_last,
+          index: index_q
+      };
     end
   end
 

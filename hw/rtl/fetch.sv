@@ -47,8 +47,12 @@ module fetch #(
   assign issue = burst_valid_o && burst_ready_i;
 
   core_pkg::index_t index_q;  // of the command whose beat comes first in the burst
-  assign burst_o = '{offset: {beat_q, BeatWidth'(0)}, beats_minus_one: 4'(beats - 5'd1),
-                     last: last, index: index_q};
+  assign burst_o = '{
+          offset: {beat_q, BeatWidth'(0)},
+          beats_minus_one: 4'(beats - 5'd1),
+          last: last,
+          index: index_q
+      };
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

@@ -68,8 +68,9 @@ module group_walker #(
                         addend: address_t'(c.addend_block_pitch) * address_t'(group_blocks)};
 
   function automatic place_t sum(place_t a, place_t b);
-    return '{source: a.source + b.source, target: a.target + b.target,
-             addend: a.addend + b.addend};
+    sum.source = a.source + b.source;
+    sum.target = a.target + b.target;
+    sum.addend = a.addend + b.addend;
   endfunction
 
   // the place of this slot, and what follows it

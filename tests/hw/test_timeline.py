@@ -10,7 +10,7 @@ from heterolith.hw.config import CONFIGS
 from heterolith.hw.geometry import geometry
 from heterolith.hw.program import Compute, Load, Store
 from heterolith.hw.shapes import ConvShape
-from heterolith.hw.timing.timeline import FETCH_CYCLES, Dram, compute_cycles, simulate
+from heterolith.hw.timing.timeline import CHECK_CYCLES, Dram, compute_cycles, simulate
 
 from .accel_cases import TESTED, case, layers, linear
 
@@ -46,7 +46,7 @@ def test_one_command_after_the_other_by_hand():
         Store(wait_compute=1, cols=100),
     )
     run = simulate(commands, ULTRA96, Dram(bytes_per_cycle=8.0, latency_cycles=50))
-    fetch = 50 + 12 * 2 + FETCH_CYCLES
+    fetch = 50 + 12 * 2 + CHECK_CYCLES
     load = 50 + 200
     compute = 2 + 250 + 20
     # Eight bursts at most wait for their response, so the last begins when the first is answered.
