@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-TOPS = ("boards", "bitstreams", "hw", "sw", "metrics", "scheduler")
+TOPS = ("boards", "bitstreams", "hw", "sw", "metrics", "scheduler", "notebooks")
 setup(
     package_dir={"heterolith": "src/heterolith", **{f"heterolith.{top}": top for top in TOPS}},
     packages=["heterolith", "heterolith.cli"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"boards", "bitstreams", "hw", "sw", "metrics", "scheduler", "cli"}
+PACKAGES = {"boards", "bitstreams", "hw", "sw", "metrics", "scheduler", "notebooks", "cli"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def test_wheel_content(built: Path) -> None:
     boards = {Path(name).name for name in names if name.startswith("heterolith/boards/")}
     assert {path.name for path in (ROOT / "boards").glob("*.toml")} <= boards
     allowed = {".py", ".toml", ".typed", ".sv", ".f", ".hpp", ".cpp", ".tcl", ".vlt", ".svh"}
+    allowed |= {".json", ".hwh", ".bit", ".ipynb"}
     stray = {
         n
         for n in names

@@ -60,7 +60,10 @@ class Wanted(NamedTuple):
 
 
 class Loader(Unit):
-    """The load unit with the reader it shares with fetch."""
+    """The load unit with the reader it shares with fetch.
+
+    `_stream` takes most of the model's time: it holds `_write` and `Server.read` inline.
+    """
 
     def __init__(self, run: State, array: Array) -> None:
         super().__init__(run)
@@ -168,10 +171,7 @@ class Loader(Unit):
         wanted.then(time)
 
     def _stream(self, limit: float) -> None:
-        """Issue a LOAD's bursts and write words; ``due`` becomes when something else is to be done.
-
-        The loop that takes most of the model's time: `_write` and `Server.read` once more, inline.
-        """
+        """Issue a LOAD's bursts and write words; ``due`` becomes when there is more to do."""
         moved, memory, self.due = self.moved, self.run.memory, 0.0
         if moved.even:
             self._leap(limit)

@@ -10,6 +10,7 @@ import typer
 import heterolith
 from heterolith import boards
 from heterolith.cli import bitstream, render
+from heterolith.cli.codesign import design_command
 from heterolith.cli.compare import compare
 from heterolith.cli.compile import compile_plan
 from heterolith.cli.cost import cost
@@ -53,6 +54,7 @@ app.command("plan")(make_plan)
 app.command("explain")(explain)
 app.command("compare")(compare)
 app.command("pareto")(pareto)
+app.command("codesign")(design_command)
 app.command("run")(run)
 app.command("compile")(compile_plan)
 app.command("profile")(profile)

@@ -89,8 +89,13 @@ def compare(
     if as_json:
         unit = UNITS[problem.objective][0]
         render.print_json(
-            {"network": network.name, "platform": platform, "gap": solution.gap, "unit": unit,
-             "rows": rows}
+            {
+                "network": network.name,
+                "platform": platform,
+                "gap": solution.gap,
+                "unit": unit,
+                "rows": rows,
+            }
         )
         return
     columns = ("rule", ">latency ms", ">energy mJ", ">above best", "breaks")

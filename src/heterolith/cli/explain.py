@@ -24,7 +24,9 @@ def reason(row: Assignment, objective: float, unit: str) -> str:
     nearest = min(open_ones, key=lambda a: a.objective or 0.0)
     cost = (nearest.objective or 0.0) - objective
     better = [
-        a for a in row.alternatives if a.objective is not None and a.objective < objective and a.blocked
+        a
+        for a in row.alternatives
+        if a.objective is not None and a.objective < objective and a.blocked
     ]
     place = f"{nearest.device} {nearest.point} {nearest.variant}"
     text = f"next best {place} costs {cost:+.4g} {unit}"
@@ -105,8 +107,15 @@ def explain(
         out.print(f"{name} keeps {count} cheaper alternatives out")
     columns = ("layer", "device", "point", "variant", ">ms", ">mJ", "why")
     cells = (
-        (r["layer"], r["device"], r["point"], r["variant"], f"{r['latency_ns'] / 1e6:.3f}",
-         f"{r['energy_pj'] / 1e9:.3f}", r["why"])
+        (
+            r["layer"],
+            r["device"],
+            r["point"],
+            r["variant"],
+            f"{r['latency_ns'] / 1e6:.3f}",
+            f"{r['energy_pj'] / 1e9:.3f}",
+            r["why"],
+        )
         for r in found
     )
     out.print(render.table("", columns, cells))

@@ -1,4 +1,4 @@
-"""``heterolith pareto``: the whole exact front latency x energy of a network, as CSV and picture."""
+"""``heterolith pareto``: the whole exact front latency x energy of a network, CSV and picture."""
 
 from __future__ import annotations
 

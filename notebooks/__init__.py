@@ -1,0 +1,1 @@
+"""Notebooks for PYNQ: `pynq get-notebooks` delivers them to a board."""
