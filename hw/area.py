@@ -35,7 +35,7 @@ WALKER_DSP = 9
 """Products of sizes in the address walkers."""
 
 SUB_BLOCK_DSP = 2
-"""More of them where a pass of the array computes several channel blocks."""
+"""More of them where a pass computes several channel blocks, again where no shift does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def elements(g: Geometry) -> int:
 
 def dsp(g: Geometry) -> int:
     """Return the DSP slices of a build."""
-    walkers = WALKER_DSP + SUB_BLOCK_DSP * (g.sub_blocks > 1)
+    blocks = g.sub_blocks
+    walkers = WALKER_DSP + SUB_BLOCK_DSP * ((blocks > 1) + (blocks & (blocks - 1) > 0))
     return elements(g) * g.lanes + REQUANTIZER_DSP * g.requantizers + walkers
 
 

@@ -36,7 +36,7 @@ def build_power_w(config: hw.ArrayConfig, device: Device, mhz: float) -> float:
     target = family(device.fabric)
     own, known = area(config, target), area(hw.config(device.array), target)
     parts = [getattr(own, name) / getattr(known, name) for name in FIELDS]
-    return device.active_w * mhz / device.mhz * sum(parts) / len(parts)
+    return float(device.active_w * mhz / device.mhz * sum(parts) / len(parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

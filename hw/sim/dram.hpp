@@ -3,10 +3,11 @@
 //
 // Bursts are served in the order of arrival, a write arriving with its last beat of data: neither
 // direction can keep the other waiting for longer than what stood in the queue before it. A burst
-// occupies the server for its bytes divided by the bandwidth. Reads see memory as it is when their address is taken, writes change it when their
-// response is sent: a program that does not wait for a response reads old data. An access outside
-// the memory gets DECERR and counts as a violation, as does a burst that breaks a rule of the core:
-// more than 16 beats, across 4 KB, WLAST in the wrong place.
+// occupies the server for its bytes divided by the bandwidth. Reads see memory as it is when their
+// address is taken, writes change it when their response is sent: a program that does not wait for
+// a response reads old data. An access outside the memory gets DECERR and counts as a violation, as
+// does a burst that breaks a rule of the core: more than 16 beats, across 4 KB, WLAST in the wrong
+// place.
 #pragma once
 
 #include <cstdint>

@@ -158,7 +158,7 @@ def test_cycles_are_those_of_the_shape(case):
 
 
 def test_residual_is_loaded_too():
-    """A fused residual adds its words of 16 channels, one a row, and the command that loads them."""
+    """A fused residual adds a word of 16 channels per row and the command that loads them."""
     plain = one_layer("Gemm", [(4, 8)], [weights(5, 8)], GEMM)
     joined = one_layer("Gemm", [(4, 8)], [weights(5, 8)], GEMM, residual=(4, 5))
     loads = [
