@@ -47,10 +47,11 @@ notebooks: $(PYNQ)/ready
 		tests/hw/test_pynq_process.py tests/notebooks
 endif
 
-soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL
+soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL, 100,000 placements
 	HETEROLITH_SOAK=1 $(BIN)/python -m pytest -n 2 tests/hw/test_single.py tests/hw/test_rtl.py \
 		tests/hw/test_driver.py \
-		tests/sw/test_kernels.py
+		tests/sw/test_kernels.py tests/sw/test_segments.py tests/scheduler/test_soak.py \
+		tests/scheduler/realtime/test_response.py
 
 check: $(VENV)/ready ## lint, types, floors, spelling: seconds
 	$(BIN)/ruff format --check .

@@ -1,9 +1,9 @@
 """Residual networks as ONNX with seeded random weights, from their published shapes.
 
 ResNet-8 is the image classifier of MLPerf Tiny (Banbury et al., NeurIPS Datasets 2021) for 32 x 32
-CIFAR-10 images, ResNet-18 that of He et al., CVPR 2016, table 1. Normalizations are folded: each
-convolution has a bias. Weights are drawn as in He et al., ICCV 2015, so that activations keep their
-scale; they test arithmetic and cycles, not accuracy.
+CIFAR-10 images, ResNet-18 and ResNet-20 those of He et al., CVPR 2016, table 1 and section 4.2.
+Normalizations are folded: each convolution has a bias. Weights are drawn as in He et al., ICCV
+2015, so that activations keep their scale; they test arithmetic and cycles, not accuracy.
 
 Run: python benchmarks/residual_networks.py resnet8 OUT.onnx
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SHAPES = {
     # name: (image side, stem kernel and stride, pooled, channels per stage, blocks, classes)
     "resnet8": (32, (3, 1), False, (16, 32, 64), 1, 10),
+    "resnet20": (32, (3, 1), False, (16, 32, 64), 3, 10),
     "resnet18": (224, (7, 2), True, (64, 128, 256, 512), 2, 1000),
 }
 
