@@ -3,9 +3,9 @@
 Compiles random single layers of every kind for one configuration, each between 2,000 and 300,000
 modelled cycles, runs each on the Verilated core with a DRAM model, and compares the cycles of the
 whole job. The model was developed on this project's RTL (simulated, no board) with the shapes of
-seeds 1 to 5; every other seed is held out.
+seeds 1 to 5, and of seed 21 on `pynq-z2`; every other seed is held out.
 
-Run: python benchmarks/cycle_model.py --shapes 200 --seed 11 --json. Several seeds may follow
+Run: python benchmarks/cycle_model.py --shapes 200 --seed 31 --json. Several seeds may follow
 --seed; the figures are then those of all layers, and ``seeds`` has them seed by seed. --write puts
 the report into benchmarks/results/cycle_model.json.
 """
@@ -41,7 +41,7 @@ KINDS: tuple[str, ...] = (
 KINDS += ("max", "average", "add")
 """Half of the layers are dense convolutions."""
 
-DEVELOPED_ON = range(1, 6)
+DEVELOPED_ON = (1, 2, 3, 4, 5, 21)
 """Seeds whose shapes the model was developed on."""
 
 RESULTS = Path(__file__).parent / "results" / "cycle_model.json"
@@ -199,7 +199,7 @@ def main() -> None:
     )
     parser.add_argument("--config", default="ultra96")
     parser.add_argument("--shapes", type=int, default=200, help="layers of each seed")
-    parser.add_argument("--seed", type=int, nargs="+", default=[11])
+    parser.add_argument("--seed", type=int, nargs="+", default=[31])
     parser.add_argument("--dram-gbs", type=float, default=4.27)
     parser.add_argument("--mhz", type=float, default=300.0)
     parser.add_argument("--latency-cycles", type=int, default=120)

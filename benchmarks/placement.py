@@ -3,6 +3,10 @@
 Run: python benchmarks/placement.py [--json]. Writes benchmarks/results/placement.csv. Latency and
 energy are modelled (data-sheet rooflines, closed-form cycle model); planning time and memory are
 measured on the machine that runs the script, one fresh process per network.
+
+--nets nine [--points system|switching|free]: solve each network on three devices at four operating
+points each (operating_points.py) under 1.25 times its least latency, and compute its whole front;
+CPU seconds of one core. --instance NAME --time-limit S: solve one of benchmarks/instances.
 """
 
 from __future__ import annotations
@@ -10,21 +14,32 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import instance_set
 from networks import paths
+from operating_points import problem_of, with_domains
 
 from heterolith import api, metrics
 from heterolith.errors import InfeasibleError
 from heterolith.scheduler import Plan
+from heterolith.scheduler.front import Front, front
+from heterolith.scheduler.problem import Limits
+from heterolith.scheduler.replan import Cache, replan
+from heterolith.scheduler.solve import solve
 from heterolith.sw import Network
 
 PLATFORM = "ultra96-v2+jetson-tx2"
 DEADLINE_MS = 100
+SLACK = 1.25
+"""Deadline over the least latency, with --nets."""
+SWITCH_NS, SWITCH_PJ = instance_set.SWITCH_NS, instance_set.SWITCH_PJ
 RESULTS = Path(__file__).parent / "results" / "placement.csv"
 PLAN_AND_REPORT = """
 import sys
@@ -107,11 +122,88 @@ def rows() -> Iterator[dict[str, object]]:
         yield row
 
 
+def nine(points: str) -> Iterator[dict[str, object]]:
+    """Yield gap, CPU seconds and size of the front of each network at operating points."""
+    for name in paths():
+        base = problem_of(name)
+        if points != "free":
+            switching = (SWITCH_NS, SWITCH_PJ) if points == "switching" else (None, 0)
+            base = with_domains(base, *switching)
+        fastest = solve(replace(base, objective="latency"))
+        assert fastest is not None
+        deadline_ns = round(SLACK * fastest.objective)
+        begin = time.process_time()
+        solution = solve(replace(base, limits=Limits(deadline_ns=deadline_ns)))
+        cpu_s = time.process_time() - begin
+        assert solution is not None
+        row: dict[str, object] = {
+            "network": name,
+            "layers": len(base.tasks),
+            "gap": solution.gap,
+            "cpu_s": round(cpu_s, 3),
+        }
+        if points != "free":
+            begin = time.process_time()
+            whole = front(base)
+            row["front_points"] = len(whole)
+            row["front_complete"] = whole.complete
+            row["front_cpu_s"] = round(time.process_time() - begin, 3)
+            row["replan_us"] = round(replanning_us(whole), 1)
+        yield row
+
+
+def replanning_us(whole: Front) -> float:
+    """Return the longest of 200 look-ups of a new deadline, median of five rounds, in us."""
+    low, high = int(whole.latency_ns[0]), int(whole.latency_ns[-1])
+    cached = Cache(fronts={frozenset(): whole}, peaks_mw={})
+    rounds = []
+    for _ in range(5):
+        longest = 0.0
+        for step in range(200):
+            limits = Limits(deadline_ns=low + (high - low) * step // 200, average_power_mw=20_000)
+            begin = time.perf_counter()
+            replan(cached, limits)
+            longest = max(longest, time.perf_counter() - begin)
+        rounds.append(longest * 1e6)
+    return statistics.median(rounds)
+
+
+def one_instance(name: str, time_limit_s: float) -> dict[str, object]:
+    """Return objective, bound and gap of one of the instances."""
+    solution = solve(instance_set.load(name), time_limit_s=time_limit_s)
+    if solution is None:
+        return {"instance": name, "feasible": False}
+    return {
+        "instance": name,
+        "objective": solution.objective,
+        "lower_bound": solution.lower_bound,
+        "gap": solution.gap,
+        "runtime_s": round(solution.runtime_s, 2),
+        "method": solution.method,
+    }
+
+
 def main() -> None:
-    """Print and write the table."""
+    """Print and write the table, or what an option asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--nets", choices=["nine"])
+    parser.add_argument("--points", choices=["system", "switching", "free"], default="system")
+    parser.add_argument("--instance")
+    parser.add_argument("--time-limit", type=float, default=60.0)
     arguments = parser.parse_args()
+    if arguments.instance:
+        print(json.dumps(one_instance(arguments.instance, arguments.time_limit), indent=2))
+        return
+    if arguments.nets:
+        rows_of_nets = []
+        for row in nine(arguments.points):
+            rows_of_nets.append(row)
+            if not arguments.json:
+                print(row, flush=True)
+        if arguments.json:
+            print(json.dumps(rows_of_nets, indent=2))
+        return
     table = []
     for row in rows():
         table.append(row)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 from heterolith.scheduler.explain import alternatives
 from heterolith.scheduler.objective import UNITS, period_ns
-from heterolith.scheduler.plan import Assignment, Certificate, Metrics, Plan, Transfer
-from heterolith.scheduler.problem import Problem
+from heterolith.scheduler.plan import (
+    Assignment,
+    Certificate,
+    Metrics,
+    Plan,
+    PointChange,
+    Transfer,
+)
+from heterolith.scheduler.problem import Limits, Problem, reordered
 from heterolith.scheduler.solve import Solution
 from heterolith.scheduler.timeline import Timeline, evaluate
 
-LIMITS = ("deadline_ns", "average_power_mw", "peak_power_mw", "memory_bytes")
+LIMITS = tuple(field.name for field in fields(Limits))
 
 
 def to_plan(
@@ -34,7 +42,11 @@ def to_plan(
     sources
         (layer, device) -> source of its figures.
     """
-    timeline = evaluate(problem, solution.selection)
+    selection = solution.selection
+    if solution.order:
+        problem = reordered(problem, solution.order)
+        selection = tuple(selection[task] for task in solution.order)
+    timeline = evaluate(problem, selection)
     given = ((name, getattr(problem.limits, name)) for name in LIMITS)
     return Plan(
         network=problem.name,
@@ -44,8 +56,13 @@ def to_plan(
         limits=tuple((name, value) for name, value in given if value is not None),
         metrics=_metrics(problem, timeline),
         certificate=_certificate(problem, solution),
-        assignments=_assignments(problem, solution, timeline, ops, sources),
+        assignments=_assignments(problem, selection, timeline, ops, sources),
         transfers=_transfers(problem, timeline),
+        changes=_changes(problem, timeline),
+        members=tuple(
+            (member.name, end_ns)
+            for member, end_ns in zip(problem.members, timeline.finish_ns, strict=True)
+        ),
     )
 
 
@@ -61,6 +78,8 @@ def _metrics(problem: Problem, timeline: Timeline) -> Metrics:
         average_power_mw=energy_pj / period if period else float(problem.idle_mw),
         peak_power_mw=timeline.peak_power_mw,
         memory_bytes=tuple(zip(problem.memories, timeline.memory_bytes, strict=True)),
+        busiest_ns=max(timeline.loads_ns, default=0),
+        accuracy_loss_ppm=timeline.accuracy_loss_ppm,
     )
 
 
@@ -78,14 +97,14 @@ def _certificate(problem: Problem, solution: Solution) -> Certificate:
 
 def _assignments(
     problem: Problem,
-    solution: Solution,
+    selection: tuple[int, ...],
     timeline: Timeline,
     ops: Mapping[str, str],
     sources: Mapping[tuple[str, str], str],
 ) -> tuple[Assignment, ...]:
     rows = []
-    others = alternatives(problem, solution.selection)
-    for index, (task, pick) in enumerate(zip(problem.tasks, solution.selection, strict=True)):
+    others = alternatives(problem, selection)
+    for index, (task, pick) in enumerate(zip(problem.tasks, selection, strict=True)):
         choice = task.choices[pick]
         device = problem.devices[choice.device]
         rows.append(
@@ -103,6 +122,21 @@ def _assignments(
             )
         )
     return tuple(rows)
+
+
+def _changes(problem: Problem, timeline: Timeline) -> tuple[PointChange, ...]:
+    return tuple(
+        PointChange(
+            domain=problem.domains[row.domain].name,
+            layer=problem.tasks[row.task].name,
+            origin=row.origin,
+            target=row.target,
+            start_ns=row.start_ns,
+            end_ns=row.end_ns,
+            energy_pj=problem.domains[row.domain].switch_pj,
+        )
+        for row in timeline.changes
+    )
 
 
 def _transfers(problem: Problem, timeline: Timeline) -> tuple[Transfer, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heterolith.scheduler.model import LARGEST, Floats, Ints, Model, Option
+from heterolith.scheduler.model import LARGEST, Bools, Floats, Ints, Model, Option
 from heterolith.scheduler.modules import Module
 
 TOLERANCE = 1e-11
@@ -112,11 +112,11 @@ class Tails:
     Attributes
     ----------
     rest
-        Per task of the module: sum of the later tasks' least amounts, shape (scores,).
+        Per task of the module: sum of the later tasks' least amounts, shape (scores, modes).
     ends
-        Per task of the module: (scores, devices), to pay on top once it has ended on a device.
+        Per task of the module: (scores, states), to pay on top once it has ended in a state.
     fresh
-        Per tensor: (scores, devices), to pay on top once it exists on a device.
+        Per tensor: (scores, states), to pay on top once it exists in a state.
     used
         Per task: the same for tensors read before, for the readers after it and without the
         amounts of transfers, which an earlier reader may have paid.
@@ -130,21 +130,29 @@ class Tails:
 
 @dataclass(frozen=True, slots=True)
 class _TaskArrays:
-    """Options of a task in order of device: figures of shape (1 + quantities, options)."""
+    """Options of a task in order of device: figures of shape (1 + quantities, options, modes)."""
 
     devices: Ints
     starts: Ints
     figures: Floats
+    there: Bools
 
     def least(self, weights: Floats) -> Floats:
-        return np.asarray((weights[:, 1:] @ self.figures[1:]).min(axis=1))
+        """Return the least price of the amounts, shape (scores, modes)."""
+        prices = np.tensordot(weights[:, 1:], self.figures[1:], 1)
+        return np.asarray(np.where(self.there, prices, np.inf).min(axis=1))
 
     def by_device(self, weights: Floats, ends: Floats) -> Floats:
-        """Return the least price of running on each device and of what follows."""
+        """Return the least price of running on each device and of what follows.
+
+        Shape (scores, modes, devices), like ``ends``.
+        """
         present = self.devices[self.starts]
         prices = np.full(ends.shape, np.inf)
-        own = np.minimum.reduceat(weights @ self.figures, self.starts, axis=1)
-        prices[:, present] = own + ends[:, present]
+        every = np.where(self.there, np.tensordot(weights, self.figures, 1), np.inf)
+        if len(self.starts) < len(self.devices):
+            every = np.minimum.reduceat(every, self.starts, axis=1)
+        prices[:, :, present] = every.transpose(0, 2, 1) + ends[:, :, present]
         return prices
 
 
@@ -152,8 +160,8 @@ def _task_arrays(options: tuple[Option, ...]) -> _TaskArrays:
     rows = sorted(options, key=lambda option: option.device)
     devices = np.array([option.device for option in rows], np.int64)
     starts = np.flatnonzero(np.diff(devices, prepend=-1))
-    figures = np.array([(option.latency_ns, *option.amounts) for option in rows], float).T
-    return _TaskArrays(devices, starts, figures)
+    figures = np.array([[o.latency_ns, *o.amounts] for o in rows], float).transpose(1, 0, 2)
+    return _TaskArrays(devices, starts, figures, np.array([option.there for option in rows]))
 
 
 class Relaxation:
@@ -161,7 +169,7 @@ class Relaxation:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.devices = len(model.problem.devices)
+        self.devices, self.modes = len(model.problem.devices), len(model.modes)
         self._tasks = [_task_arrays(options) for options in model.options]
         count, tensors = self.devices, len(model.routes)
         # Figures (tensors, 1 + quantities, origin, target); infinite where there is no route.
@@ -182,37 +190,52 @@ class Relaxation:
         weights
             Scores by time and amounts, shape (scores, 1 + quantities).
         exits
-            What is left to pay once the module's last task has ended on a device, shape (scores,
-            devices); the final module has transfers home instead.
+            What is left to pay once the module's last task has ended in a state, shape (scores,
+            states); the final module has transfers home instead.
         """
         tails = Tails([], [], {}, [])
         used: dict[int, Floats] = {}
         problem = self.model.problem
-        nothing = np.zeros((len(weights), self.devices))
+        shape = (len(weights), self.modes, self.devices)
+        nothing = np.zeros(shape)
         if module.final:
-            home = np.full_like(nothing, np.inf)
-            home[:, problem.home] = 0.0
+            home = np.full(shape, np.inf)
+            home[:, :, problem.home] = 0.0
             for tensor in problem.outputs:
                 self._read(tails.fresh, used, tensor, weights, home)
-        rest = np.zeros(len(weights))
+        rest = np.zeros(shape[:2])
         for index in range(module.last - 1, module.first - 1, -1):
             task, arrays = problem.tasks[index], self._tasks[index]
             after = [tails.fresh[tensor] for tensor in task.outputs if tensor in tails.fresh]
             ends = np.max(after, axis=0) if after else nothing
             if index == module.last - 1 and not module.final:
-                ends = exits
+                ends = exits.reshape(shape)
             tails.ends.append(ends)
             tails.rest.append(rest)
             tails.used.append(used.copy())
             least = arrays.least(weights)
-            price = arrays.by_device(weights, ends) - least[:, None]
+            # In a mode in which the task cannot run both are infinite.
+            price = arrays.by_device(weights, ends) - np.where(least < np.inf, least, 0)[:, :, None]
             rest = rest + least
             for tensor in dict.fromkeys(task.inputs):
                 self._read(tails.fresh, used, tensor, weights, price)
         tails.rest.append(rest)
         for rows in (tails.ends, tails.rest, tails.used):
             rows.reverse()
-        return tails
+        return self._by_state(tails)
+
+    def _by_state(self, tails: Tails) -> Tails:
+        """Flatten modes and devices into states."""
+
+        def flat(rows: Floats) -> Floats:
+            return rows.reshape(len(rows), -1)
+
+        return Tails(
+            tails.rest,
+            [flat(rows) for rows in tails.ends],
+            {tensor: flat(rows) for tensor, rows in tails.fresh.items()},
+            [{tensor: flat(rows) for tensor, rows in used.items()} for used in tails.used],
+        )
 
     def _read(
         self,
@@ -222,29 +245,35 @@ class Relaxation:
         weights: Floats,
         price: Floats,
     ) -> None:
-        """Let a reader with a price per device add to what is left to pay for a tensor."""
+        """Let a reader with a price per mode and device add to what is left for a tensor."""
         time = weights[:, :1, None] * self._routes[tensor, 0] + self._closed[tensor]
         paid = time + np.tensordot(weights[:, 1:], self._routes[tensor, 1:], 1)
         for table, transfer in ((used, time), (fresh, paid)):
-            # Axes: score, origin, target.
-            least = (transfer + price[:, None]).min(axis=2)
+            # Axes: score, mode, origin. A loop, since numpy is slow on short axes.
+            least = transfer[:, None, :, 0] + price[:, :, :1]
+            for target in range(1, self.devices):
+                way = transfer[:, None, :, target] + price[:, :, target, None]
+                np.minimum(least, way, out=least)
             table[tensor] = np.maximum(table[tensor], least) if tensor in table else least
 
     def crossing(self, module: Module, weights: Floats) -> Floats:
-        """Return the least scores of a module, shape (scores, devices in, devices out)."""
-        count, scores = self.devices, len(weights)
+        """Return the least scores of a module, shape (scores, modes, devices in, devices out)."""
+        count, scores, modes = self.devices, len(weights), self.modes
         home = self.model.problem.home
         if module.final:
-            tails = self.tails(module, weights, np.zeros((scores, count)))
-            table = np.full((scores, count, count), np.inf)
-            table[:, :, home] = self._entering(module, tails)
+            tails = self.tails(module, weights, np.zeros((scores, modes * count)))
+            table = np.full((scores, modes, count, count), np.inf)
+            table[:, :, :, home] = self._entering(module, tails)
             return table
         exits = np.where(np.eye(count, dtype=bool), 0.0, np.inf)
-        tails = self.tails(module, np.repeat(weights, count, axis=0), np.tile(exits, (scores, 1)))
-        table = self._entering(module, tails).reshape(scores, count, count)
-        return np.ascontiguousarray(table.transpose(0, 2, 1))
+        exits = np.tile(exits, (scores, modes))
+        tails = self.tails(module, np.repeat(weights, count, axis=0), exits)
+        table = self._entering(module, tails).reshape(scores, count, modes, count)
+        return np.ascontiguousarray(table.transpose(0, 2, 3, 1))
 
     def _entering(self, module: Module, tails: Tails) -> Floats:
-        rows = [tails.fresh[tensor] for tensor in module.entries]
-        longest = np.max(rows, axis=0) if rows else np.zeros((len(tails.rest[0]), self.devices))
-        return np.asarray(longest + tails.rest[0][:, None])
+        """Return the least scores from each entry, shape (scores, modes, devices)."""
+        shape = (len(tails.rest[0]), self.modes, self.devices)
+        rows = [tails.fresh[tensor].reshape(shape) for tensor in module.entries]
+        longest = np.max(rows, axis=0) if rows else np.zeros(shape)
+        return np.asarray(longest + tails.rest[0][:, :, None])

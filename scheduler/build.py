@@ -15,17 +15,31 @@ from heterolith.metrics import (
     numerical_cost,
 )
 from heterolith.metrics.estimate import picojoules
-from heterolith.scheduler.problem import HOME, Choice, Hop, Limits, Problem, Task, Tensor
+from heterolith.scheduler.problem import (
+    HOME,
+    Choice,
+    Domain,
+    Hop,
+    Limits,
+    Problem,
+    Task,
+    Tensor,
+)
 from heterolith.sw.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of a plan: objective, hard limits, weights of the SCALENet cost."""
+    """What is asked of a plan: objective, hard limits, weights of the SCALENet cost.
+
+    ``domains`` tie the operating points of devices (indices in the platform's order) together;
+    without them every layer may be at a point of its own.
+    """
 
     objective: str = "energy"
     limits: Limits = field(default_factory=Limits)
     preset: str = "balanced"
+    domains: tuple[Domain, ...] = ()
 
 
 def _choice(cost: Cost, platform: Platform, index: int, numerical: NumericalCost) -> Choice:
@@ -40,6 +54,7 @@ def _choice(cost: Cost, platform: Platform, index: int, numerical: NumericalCost
         cost=numerical.of_layer(cost),
         point=cost.point,
         variant=cost.variant,
+        accuracy_loss_ppm=round((cost.accuracy_loss or 0.0) * 1e6),
     )
 
 
@@ -141,4 +156,5 @@ def build_problem(
         activation_bytes=activation_bytes(network),
         objective=request.objective,
         limits=request.limits,
+        domains=request.domains,
     )

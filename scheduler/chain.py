@@ -6,7 +6,7 @@ next module and pruned by the exact remaining scores, by dominance, and last by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from heterolith.scheduler.bounds import Scores, by_promise
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
+from heterolith.scheduler.search import TimeUpError
 from heterolith.scheduler.ways import ModuleTable
 
 FEWEST = 300
@@ -26,13 +27,15 @@ BLOCK = 500_000
 
 @dataclass(frozen=True, slots=True)
 class ChainBounds:
-    """Least scores before and after each cut, arrays of shape (scores, devices).
+    """Least scores before and after each cut, arrays of shape (scores, states).
 
-    ``before[k]`` is for the entry of module k, ``after[k]`` for its exit.
+    ``before[k]`` is for the entry of module k, ``after[k]`` for its exit, ``entering[k]`` what is
+    left at its entry once modes have changed.
     """
 
     before: list[Floats]
     after: list[Floats]
+    entering: list[Floats]
 
     @property
     def totals(self) -> Floats:
@@ -40,18 +43,51 @@ class ChainBounds:
         return np.asarray(self.before[-1].min(axis=1))
 
 
-def chain_bounds(crossings: Sequence[Floats], home: int) -> ChainBounds:
-    """Sum least scores of modules, arrays of shape (scores, devices in, devices out), both ways."""
-    scores, devices, _ = crossings[0].shape
-    start = np.full((scores, devices), np.inf)
-    start[:, home] = 0.0
-    before, after = [start], [start]
-    for crossing in crossings:
-        before.append((before[-1][:, :, None] + crossing).min(axis=1))
-    for crossing in reversed(crossings[1:]):
-        after.append((crossing + after[-1][:, None, :]).min(axis=2))
-    after.reverse()
-    return ChainBounds(before, after)
+def chain_bounds(
+    crossings: Sequence[Floats], home: int, changes: Floats | None = None
+) -> ChainBounds:
+    """Sum least scores of modules both ways.
+
+    Parameters
+    ----------
+    crossings
+        Per module, shape (scores, modes, devices in, devices out).
+    changes
+        Least scores of changing between modes at a cut, shape (scores, modes, modes); None if that
+        cannot be done.
+    """
+    scores, modes, devices, _ = crossings[0].shape
+    start = np.full((scores, modes, devices), np.inf)
+    start[:, :, home] = 0.0
+    before, after = [start], [np.zeros_like(start)]
+    after[0][:] = np.where(np.arange(devices) == home, 0.0, np.inf)
+    for position, crossing in enumerate(crossings):
+        entered = before[-1]
+        if changes is not None and position:
+            entered = (entered[:, :, None] + changes[..., None]).min(axis=1)
+            before[-1] = entered
+        before.append(_least([entered[:, :, d, None] + crossing[:, :, d] for d in range(devices)]))
+    entering = []
+    for crossing in reversed(crossings):
+        end = after[-1]
+        left = _least([crossing[..., d] + end[:, :, d, None] for d in range(devices)])
+        entering.append(left)
+        if changes is not None:
+            left = (left[:, None] + changes[..., None]).min(axis=2)
+        after.append(left)
+    flat = [
+        [rows.reshape(scores, -1) for rows in part]
+        for part in (before, after[-2::-1], entering[::-1])
+    ]
+    return ChainBounds(*flat)
+
+
+def _least(rows: Sequence[Floats]) -> Floats:
+    """Return the least of few arrays; numpy is slow in reducing a short axis."""
+    least = rows[0]
+    for row in rows[1:]:
+        least = np.minimum(least, row)
+    return least
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +104,7 @@ class Composition:
 
 @dataclass(slots=True)
 class _Labels:
-    devices: Ints
+    states: Ints
     criteria: Ints
     parents: Ints
     ways: Ints
@@ -85,7 +121,9 @@ class Composer:
         scores: Scores,
         bounds: ChainBounds,
         best: int,
+        late: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.late = late
         self.model, self.tables, self.scores, self.bounds = model, tables, scores, bounds
         self.ceilings = scores.ceilings(best - 1)
         self.dropped = np.inf
@@ -96,13 +134,10 @@ class Composer:
         Labels are narrowed so that about ``effort`` candidates are compared in all.
         """
         count = len(self.model.limits)
-        nothing = np.zeros(1, np.int64)
+        home = self.model.home_states
+        nothing = np.zeros(len(home), np.int64)
         labels = _Labels(
-            np.array([self.model.problem.home]),
-            np.zeros((count, 1), np.int64),
-            nothing,
-            nothing,
-            np.zeros((2, 1)),
+            home, np.zeros((count, len(home)), np.int64), nothing, nothing, np.zeros((2, len(home)))
         )
         history = []
         for position in range(len(self.tables)):
@@ -113,17 +148,20 @@ class Composer:
         return self._best(history)
 
     def _extend(self, labels: _Labels, position: int, allowed: int) -> tuple[_Labels, int]:
+        labels, origin = self._changed(labels, position)
         table, after = self.tables[position], self.bounds.after[position]
         starts = np.searchsorted(table.entry, np.arange(len(after[0]) + 1))
         ways = np.diff(starts)
-        rows = self._affordable(labels, ways[labels.devices], allowed)
+        rows = self._affordable(labels, ways[labels.states], allowed)
         paid = self.scores.weights @ labels.criteria
         ahead = self.scores.weights @ table.criteria + after[:, table.exit]
         parts: list[tuple[Ints, Ints, Floats]] = []
-        for device in range(len(ways)):
-            here = rows[labels.devices[rows] == device]
-            if len(here) and ways[device]:
-                through = np.arange(starts[device], starts[device + 1])
+        for state in np.unique(labels.states[rows]):
+            if self.late():
+                raise TimeUpError
+            if ways[state]:
+                here = rows[labels.states[rows] == state]
+                through = np.arange(starts[state], starts[state + 1])
                 parts += self._pairs(paid, ahead, here, through)
         if not parts:
             parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((2, 0)))]
@@ -138,8 +176,35 @@ class Composer:
         criteria = labels.criteria[:, parents] + table.criteria[:, taken]
         exits = table.exit[taken]
         keep = undominated(criteria, exits, ranks[0])
-        kept = _Labels(exits[keep], criteria[:, keep], parents[keep], taken[keep], ranks[:, keep])
-        return kept, compared + int(ways[labels.devices[rows]].sum()) // PAIRS
+        kept = _Labels(
+            exits[keep], criteria[:, keep], origin[parents[keep]], taken[keep], ranks[:, keep]
+        )
+        return kept, compared + int(ways[labels.states[rows]].sum()) // PAIRS
+
+    def _changed(self, labels: _Labels, position: int) -> tuple[_Labels, Ints]:
+        """Return the labels in every mode they can change to, and where each came from."""
+        changes, count = self.model.changes, len(labels.states)
+        if changes is None or not position or not count:
+            return labels, np.arange(count)
+        devices, modes = len(self.model.problem.devices), len(self.model.modes)
+        origin, targets = np.repeat(np.arange(count), modes), np.tile(np.arange(modes), count)
+        moves = changes[:, labels.states[origin] // devices, targets]
+        keep = moves[0] < LARGEST
+        origin, targets, moves = origin[keep], targets[keep], moves[:, keep]
+        states = targets * devices + labels.states[origin] % devices
+        criteria = labels.criteria[:, origin] + self.model.forms @ moves
+        ahead = self.scores.weights @ criteria + self.bounds.entering[position][:, states]
+        keep = np.flatnonzero((ahead <= self.ceilings[:, None]).all(axis=0))
+        keep = keep[undominated(criteria[:, keep], states[keep], labels.ranks[0, origin[keep]])]
+        origin = origin[keep]
+        moved = _Labels(
+            states[keep],
+            criteria[:, keep],
+            labels.parents[origin],
+            labels.ways[origin],
+            labels.ranks[:, origin],
+        )
+        return moved, origin
 
     def _affordable(self, labels: _Labels, ways: Ints, allowed: int) -> Ints:
         """Return the labels to extend, the most promising ones if there are too many ways."""

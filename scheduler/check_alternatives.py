@@ -6,14 +6,15 @@ Like `check` it shares no code with solver or timeline: the execution model stan
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from heterolith.scheduler.check_points import needed_changes
 from heterolith.scheduler.plan import Alternative, Plan
 from heterolith.scheduler.problem import Choice, Problem
 
 TOLERANCE = 1e-9
 """Relative tolerance of objectives, which are floating point."""
-UNITS = {"latency": 1e6, "energy": 1e9, "power": 1e3, "scalenet": 1.0}
+UNITS = {"latency": 1e6, "period": 1e6, "energy": 1e9, "power": 1e3, "scalenet": 1.0}
 """How many ns, pJ, mW or 1 make the certificate's unit."""
 
 
@@ -25,6 +26,12 @@ class _Sums:
     energy_pj: int
     cost: float
     busy: list[tuple[int, int]]
+    loads: list[int] = field(default_factory=list)
+    finish: list[tuple[int, int]] = field(default_factory=list)
+
+
+_Step = tuple[tuple[int, ...] | int, tuple[int, ...], Choice | None, int]
+"""Tensors read (or the domain that changes), tensors made, choice, member that is delivered."""
 
 
 def check_alternatives(problem: Problem, plan: Plan, choices: Sequence[Choice]) -> Iterator[str]:
@@ -57,8 +64,10 @@ def _same(found: Alternative, expected: Alternative) -> bool:
 
 
 def _expected(problem: Problem, choices: Sequence[Choice], choice: Choice) -> Alternative:
-    sums = _replay(problem, choices)
+    needed, why = needed_changes(problem, choices)
+    sums = None if why else _replay(problem, choices, needed)
     objective = None if sums is None else _objective(problem, sums) / UNITS[problem.objective]
+    blocked = "operating points" if why else "no route"
     return Alternative(
         device=problem.devices[choice.device],
         point=choice.point,
@@ -66,20 +75,45 @@ def _expected(problem: Problem, choices: Sequence[Choice], choice: Choice) -> Al
         latency_ns=choice.latency_ns,
         energy_pj=choice.energy_pj,
         objective=objective,
-        blocked="no route" if sums is None else ", ".join(_broken(problem, choices, sums)),
+        blocked=blocked if sums is None else ", ".join(_broken(problem, choices, sums)),
     )
 
 
-def _replay(problem: Problem, choices: Sequence[Choice]) -> _Sums | None:
-    """Carry out the tasks in order; None if a tensor has no route."""
+def _steps(
+    problem: Problem, choices: Sequence[Choice], needed: Sequence[tuple[int, int, str, str]]
+) -> list[_Step]:
+    """Return tasks, changes of points and deliveries in their order."""
+    steps: list[_Step] = []
+    for index, (task, chosen) in enumerate(zip(problem.tasks, choices, strict=True)):
+        steps += [(row, (), None, -1) for at, row, *_ in needed if at == index]
+        steps.append((task.inputs, task.outputs, chosen, -1))
+        delivered = [m for m in enumerate(problem.members) if m[1].tasks[-1] == index]
+        steps += [(member.outputs, (), None, number) for number, member in delivered]
+    return [*steps, (problem.outputs, (), None, -1)]
+
+
+def _replay(
+    problem: Problem, choices: Sequence[Choice], needed: Sequence[tuple[int, int, str, str]]
+) -> _Sums | None:
+    """Carry out the tasks in order, with the ``needed`` changes; None if a tensor has no route."""
     free = [0] * len(problem.devices)
     link_free = [0] * len(problem.links)
     watched = problem.limits.peak_power_mw is not None
     arrived: dict[tuple[int, int], int] = {}
     made: list[tuple[int, int]] = [(problem.home, 0)] * len(problem.tensors)
     sums = _Sums(0, 0, 0.0, [])
-    steps = [(task.inputs, task.outputs, c) for task, c in zip(problem.tasks, choices, strict=True)]
-    for inputs, outputs, choice in (*steps, (problem.outputs, (), None)):
+    sums.loads = [0] * len(free + link_free)
+    ends_ns: list[int] = []
+    for inputs, outputs, choice, member_index in _steps(problem, choices, needed):
+        if isinstance(inputs, int):
+            domain = problem.domains[inputs]
+            begin_ns = max(*free, *link_free)
+            free = [begin_ns + (domain.switch_ns or 0)] * len(free)
+            link_free = [free[0]] * len(link_free)
+            made = [(at, free[0]) for at, _ in made]
+            arrived = dict.fromkeys(arrived, free[0])
+            sums.energy_pj += domain.switch_pj
+            continue
         device = problem.home if choice is None else choice.device
         start_ns = 0 if choice is None else free[device]
         for tensor in inputs:
@@ -93,6 +127,7 @@ def _replay(problem: Problem, choices: Sequence[Choice]) -> _Sums | None:
                     now_ns = link_free[hop.link] = begin_ns + hop.latency_ns
                     sums.energy_pj += hop.energy_pj
                     sums.cost += hop.cost
+                    sums.loads[len(free) + hop.link] += hop.latency_ns
                     if watched:
                         sums.busy += [(begin_ns, hop.power_mw), (now_ns, -hop.power_mw)]
                 arrived[tensor, device] = now_ns
@@ -101,8 +136,13 @@ def _replay(problem: Problem, choices: Sequence[Choice]) -> _Sums | None:
             )
         end_ns = start_ns if choice is None else start_ns + choice.latency_ns
         sums.latency_ns = max(sums.latency_ns, end_ns)
+        if member_index >= 0:
+            own = problem.members[member_index].tasks
+            sums.finish.append((member_index, max(end_ns, *(ends_ns[task] for task in own))))
         if choice is not None:
             free[device] = end_ns
+            ends_ns.append(end_ns)
+            sums.loads[device] += choice.latency_ns
             sums.energy_pj += choice.energy_pj
             sums.cost += choice.cost
             for tensor in outputs:
@@ -115,14 +155,21 @@ def _replay(problem: Problem, choices: Sequence[Choice]) -> _Sums | None:
 def _objective(problem: Problem, sums: _Sums) -> float:
     if problem.objective == "latency":
         return sums.latency_ns
+    if problem.objective == "period":
+        return max(sums.loads)
     if problem.objective == "scalenet":
         return sums.cost
-    deadline_ns = problem.limits.deadline_ns
-    window_ns = sums.latency_ns if deadline_ns is None else deadline_ns
+    window_ns = _window_ns(problem, sums)
     energy_pj = problem.idle_mw * window_ns + sums.energy_pj
     if problem.objective == "energy":
         return energy_pj
     return energy_pj / window_ns if window_ns else problem.idle_mw
+
+
+def _window_ns(problem: Problem, sums: _Sums) -> int:
+    limits = problem.limits
+    fixed_ns = limits.deadline_ns if limits.period_ns is None else limits.period_ns
+    return sums.latency_ns if fixed_ns is None else fixed_ns
 
 
 def _broken(problem: Problem, choices: Sequence[Choice], sums: _Sums) -> Iterator[str]:
@@ -130,11 +177,23 @@ def _broken(problem: Problem, choices: Sequence[Choice], sums: _Sums) -> Iterato
     limits, idle_mw = problem.limits, problem.idle_mw
     if limits.deadline_ns is not None and sums.latency_ns > limits.deadline_ns:
         yield "deadline_ns"
+    bounds = (problem.members[row].deadline_ns for row, _ in sums.finish)
+    if any(b is not None and end > b for b, (_, end) in zip(bounds, sums.finish, strict=True)):
+        yield "member deadline"
+    if limits.period_ns is not None and max(sums.loads) > limits.period_ns:
+        yield "period_ns"
+    budget_pj = limits.energy_pj
+    if budget_pj is not None and idle_mw * _window_ns(problem, sums) + sums.energy_pj > budget_pj:
+        yield "energy_pj"
+    loss_limit = limits.accuracy_loss_ppm
+    if loss_limit is not None and sum(c.accuracy_loss_ppm for c in choices) > loss_limit:
+        yield "accuracy_loss_ppm"
     cap_mw = limits.average_power_mw
     if cap_mw is not None:
-        # Without a deadline idling stretches the period as long as idle power is below the limit.
-        room_pj = 0 if limits.deadline_ns is None else (cap_mw - idle_mw) * limits.deadline_ns
-        stretches = limits.deadline_ns is None and cap_mw > idle_mw
+        # Without a window idling stretches the period as long as idle power is below the limit.
+        open_ended = limits.deadline_ns is None and limits.period_ns is None
+        room_pj = 0 if open_ended else (cap_mw - idle_mw) * _window_ns(problem, sums)
+        stretches = open_ended and cap_mw > idle_mw
         if cap_mw < idle_mw or (sums.energy_pj > room_pj and not stretches):
             yield "average_power_mw"
     if limits.peak_power_mw is not None:

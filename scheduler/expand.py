@@ -24,11 +24,11 @@ class Expansion:
         self.links = layout.link
         self.amounts = slice(layout.amount, layout.amount + layout.quantities)
 
-    def initial(self, devices: Ints) -> Columns:
-        """Return one column per device through which the module is entered."""
-        count = len(devices)
+    def initial(self, states: Ints) -> Columns:
+        """Return one column per state in which the module is entered."""
+        count, devices = len(states), states % self.devices
         rows = np.zeros((self.program.layout.rows, count), np.int64)
-        rows[Layout.ENTRY] = devices
+        rows[Layout.ENTRY] = states
         nothing = np.zeros(count, np.int64)
         for slot in self.program.entries:
             self._make(rows, slot, devices, nothing)
@@ -103,17 +103,18 @@ class Expansion:
         """
         rows, busy, start_ns = state
         count = len(start_ns)
-        end_ns = start_ns + option.latency_ns
+        modes = rows[Layout.ENTRY] // self.devices
+        end_ns = start_ns + option.latency_ns[modes]
         rows[Layout.DEVICE + option.device] = end_ns
         np.maximum(rows[Layout.END], end_ns, out=rows[Layout.END])
-        rows[self.amounts] += np.array(option.amounts, np.int64)[:, None]
+        rows[self.amounts] += option.amounts[:, modes]
         for slot in step.outputs:
             self._make(rows, slot, np.full(count, option.device), end_ns)
         able = [device for device, _ in step.options]
         loyal = loyalty(before.loyal, able, option.device)
-        picks = np.full(count, option.index)
-        if self.watched and option.power_mw:
-            item = np.array([[start_ns, end_ns, np.full(count, option.power_mw)]])
+        picks = option.index[modes]
+        if self.watched and option.power_mw.any():
+            item = np.array([[start_ns, end_ns, option.power_mw[modes]]])
             busy = np.concatenate([busy, item])
         table = Columns(rows, busy, before.parents, picks, loyal, before.ranks)
         known = len(before.busy)

@@ -17,12 +17,14 @@ from heterolith.scheduler.plan import Alternative
 from heterolith.scheduler.problem import Choice, Limits, Problem
 from heterolith.scheduler.solve import is_feasible, minimise
 from heterolith.scheduler.timeline import (
+    PointsError,
     Replay,
     Totals,
     UnreachableError,
     busy_intervals,
     chosen,
     evaluate,
+    loads,
     memory_use,
     peak_mw,
 )
@@ -37,6 +39,15 @@ def alternatives(problem: Problem, selection: Sequence[int]) -> tuple[tuple[Alte
     Objectives are in the certificate's unit.
     """
     choices = chosen(problem, selection)
+    if problem.domains or problem.members:
+        return tuple(
+            tuple(
+                _whole(problem, selection, index, pick)
+                for pick in range(len(task.choices))
+                if pick != selection[index]
+            )
+            for index, task in enumerate(problem.tasks)
+        )
     prefix = Replay(problem)
     rows = []
     for index, taken in enumerate(choices):
@@ -44,6 +55,30 @@ def alternatives(problem: Problem, selection: Sequence[int]) -> tuple[tuple[Alte
         rows.append(tuple(_alternative(problem, prefix, choices, index, c) for c in others))
         prefix.dispatch(index, taken)
     return tuple(rows)
+
+
+def _whole(problem: Problem, selection: Sequence[int], index: int, pick: int) -> Alternative:
+    """Return what a choice would make of the plan, by carrying all of it out anew."""
+    choice = problem.tasks[index].choices[pick]
+    objective: float | None = None
+    try:
+        figures = evaluate(problem, (*selection[:index], pick, *selection[index + 1 :]))
+    except UnreachableError:
+        blocked = "no route"
+    except PointsError:
+        blocked = "operating points"
+    else:
+        objective = value(problem, figures) / UNITS[problem.objective][1]
+        blocked = ", ".join(broken_limits(problem, figures))
+    return Alternative(
+        device=problem.devices[choice.device],
+        point=choice.point,
+        variant=choice.variant,
+        latency_ns=choice.latency_ns,
+        energy_pj=choice.energy_pj,
+        objective=objective,
+        blocked=blocked,
+    )
 
 
 def _alternative(
@@ -82,12 +117,17 @@ def _figures(
         cut = len(prefix.spans)
         busy = busy_intervals(prefix, choices[:cut]) + busy_intervals(replay, choices[cut:])
         power_mw = peak_mw(busy)
+    loads_ns: tuple[int, ...] = ()
+    if problem.objective == "period" or problem.limits.period_ns is not None:
+        loads_ns = loads(problem, choices, [*prefix.crossings, *replay.crossings])
     return Totals(
         latency_ns=latency_ns,
         energy_pj=replay.energy_pj,
         cost=replay.cost,
         peak_power_mw=problem.idle_mw + power_mw,
         memory_bytes=memory_use(problem, choices)[1],
+        loads_ns=loads_ns,
+        accuracy_loss_ppm=sum(choice.accuracy_loss_ppm for choice in choices),
     )
 
 
@@ -115,6 +155,9 @@ NAMES = {
     "average_power_mw": "average power",
     "peak_power_mw": "peak power",
     "memory_bytes": "memory",
+    "period_ns": "period",
+    "energy_pj": "energy",
+    "accuracy_loss_ppm": "accuracy loss",
 }
 
 
@@ -126,10 +169,15 @@ def explain_infeasible(problem: Problem) -> Infeasibility:
     InfeasibleError
         If without one of the limits a plan can be neither found nor ruled out.
     """
+    if problem.members:
+        message = f"the networks {problem.name} cannot keep their limits together on this platform"
+        return Infeasibility(conflict=(), nearest=(), message=message)
     conflict = [name for name in NAMES if getattr(problem.limits, name) is not None]
     for name in tuple(conflict):
         kept = [other for other in conflict if other != name]
-        if not is_feasible(_with(problem, kept)):
+        # A peak-power limit with a period is held only beside a deadline: that cannot be left out.
+        alone = name == "deadline_ns" and {"period_ns", "peak_power_mw"} <= set(kept)
+        if not alone and not is_feasible(_with(problem, kept)):
             conflict = kept
     if not conflict:
         message = f"no placement of {problem.name} fits the memories of the platform or its links"
@@ -137,6 +185,8 @@ def explain_infeasible(problem: Problem) -> Infeasibility:
     nearest: dict[str, _Nearest] = {}
     for name in conflict:
         kept = [other for other in conflict if other != name]
+        if name == "deadline_ns" and {"period_ns", "peak_power_mw"} <= set(kept):
+            continue
         found = _NEAREST[name](_with(problem, kept))
         if found is not None:
             nearest[name] = found
@@ -209,19 +259,66 @@ def _least_memory(problem: Problem) -> _Nearest | None:
     return _Nearest(amount, found.selection, found.proved)
 
 
+def _least_period(problem: Problem) -> _Nearest | None:
+    found = minimise(replace(problem, objective="period"))
+    return None if found is None else _Nearest(found.value, found.selection, found.proved)
+
+
+def _least_energy(problem: Problem) -> _Nearest | None:
+    asked = replace(problem, objective="energy")
+    found = minimise(asked)
+    if found is None:
+        return None
+    amount = int(value(asked, evaluate(asked, found.selection)))
+    return _Nearest(amount, found.selection, found.proved)
+
+
+def _least_loss(problem: Problem) -> _Nearest | None:
+    """Minimise the loss as if it were the SCALENet cost, which adds up in the same way."""
+    tasks = tuple(
+        replace(
+            task,
+            choices=tuple(replace(c, cost=float(c.accuracy_loss_ppm)) for c in task.choices),
+        )
+        for task in problem.tasks
+    )
+    tensors = tuple(
+        replace(
+            tensor,
+            routes={
+                ends: tuple(replace(hop, cost=0.0) for hop in hops)
+                for ends, hops in tensor.routes.items()
+            },
+        )
+        for tensor in problem.tensors
+    )
+    found = minimise(replace(problem, objective="scalenet", tasks=tasks, tensors=tensors))
+    if found is None:
+        return None
+    loss = evaluate(problem, found.selection).accuracy_loss_ppm
+    return _Nearest(loss, found.selection, found.proved)
+
+
 _NEAREST = {
     "deadline_ns": _least_deadline,
     "average_power_mw": _least_average,
     "peak_power_mw": _least_peak,
     "memory_bytes": _least_memory,
+    "period_ns": _least_period,
+    "energy_pj": _least_energy,
+    "accuracy_loss_ppm": _least_loss,
 }
 
 
 def _quantity(name: str, amount: int, *, up: bool = False) -> str:
     """Return a limit as people write it; rounded up it is a limit that can be kept."""
-    unit, scale = {"deadline_ns": ("ms", 1e6), "memory_bytes": ("MiB", 2.0**20)}.get(
-        name, ("W", 1e3)
-    )
+    unit, scale = {
+        "deadline_ns": ("ms", 1e6),
+        "period_ns": ("ms", 1e6),
+        "memory_bytes": ("MiB", 2.0**20),
+        "energy_pj": ("mJ", 1e9),
+        "accuracy_loss_ppm": ("%", 1e4),
+    }.get(name, ("W", 1e3))
     shown = amount / scale
     if up and shown:
         step = 10.0 ** (math.floor(math.log10(shown)) - 3)

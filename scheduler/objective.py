@@ -13,6 +13,7 @@ from heterolith.scheduler.timeline import Totals
 
 UNITS: Final = {
     "latency": ("ms", 1e6),
+    "period": ("ms", 1e6),
     "energy": ("mJ", 1e9),
     "power": ("W", 1e3),
     "scalenet": ("1", 1.0),
@@ -22,14 +23,16 @@ UNITS: Final = {
 
 def window_ns(problem: Problem, latency_ns: int) -> int:
     """Return the length of the energy window of the objectives ``energy`` and ``power``."""
-    deadline_ns = problem.limits.deadline_ns
-    return latency_ns if deadline_ns is None else deadline_ns
+    fixed_ns = problem.fixed_window_ns
+    return latency_ns if fixed_ns is None else fixed_ns
 
 
 def value(problem: Problem, figures: Totals) -> int | float:
     """Return the objective: ns, pJ, mW or the SCALENet cost."""
     if problem.objective == "latency":
         return figures.latency_ns
+    if problem.objective == "period":
+        return max(figures.loads_ns, default=0)
     if problem.objective == "scalenet":
         return figures.cost
     span_ns = window_ns(problem, figures.latency_ns)
@@ -46,7 +49,7 @@ def period_ns(problem: Problem, figures: Totals) -> int:
     """
     cap_mw = problem.limits.average_power_mw
     span_ns = window_ns(problem, figures.latency_ns)
-    if problem.limits.deadline_ns is not None or cap_mw is None or cap_mw <= problem.idle_mw:
+    if problem.fixed_window_ns is not None or cap_mw is None or cap_mw <= problem.idle_mw:
         return span_ns
     return max(span_ns, -(-figures.energy_pj // (cap_mw - problem.idle_mw)))
 
@@ -61,6 +64,18 @@ def broken_limits(problem: Problem, figures: Totals) -> tuple[str, ...]:
     broken = []
     if limits.deadline_ns is not None and figures.latency_ns > limits.deadline_ns:
         broken.append("deadline_ns")
+    finishes = zip(figures.finish_ns, problem.members, strict=bool(figures.finish_ns))
+    if any(m.deadline_ns is not None and end_ns > m.deadline_ns for end_ns, m in finishes):
+        broken.append("member deadline")
+    if limits.period_ns is not None and max(figures.loads_ns, default=0) > limits.period_ns:
+        broken.append("period_ns")
+    if limits.energy_pj is not None:
+        window = window_ns(problem, figures.latency_ns)
+        if problem.idle_mw * window + figures.energy_pj > limits.energy_pj:
+            broken.append("energy_pj")
+    loss_limit = limits.accuracy_loss_ppm
+    if loss_limit is not None and figures.accuracy_loss_ppm > loss_limit:
+        broken.append("accuracy_loss_ppm")
     if limits.average_power_mw is not None:
         span_ns = period_ns(problem, figures)
         energy_pj = problem.idle_mw * span_ns + figures.energy_pj

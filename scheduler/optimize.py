@@ -8,7 +8,7 @@ lower bound; if nothing was dropped the outcome is a proved optimum.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,10 @@ EASY = 1024
 watched, since its columns are not compared."""
 EFFORT = 36_000_000
 """Table cells that may be made in all modules that are not easy."""
+EVERYTHING = 10**10
+"""Cells that allow any table that fits memory."""
+MODES = 32
+"""Number of modes that doubles the effort."""
 LABELS = 400_000
 """Candidates that may be compared in a composition."""
 RESERVE = 0.4
@@ -63,6 +67,7 @@ class Optimizer:
         self.point: Floats | None = None
         self.priced_row = len(self.scores.slopes)
         self.lower_bound = 0.0
+        effort *= 1 + len(model.modes) / MODES
         self.effort = int(EFFORT * effort)
         self.labels = int(LABELS * effort)
         self._crossings: dict[int, Floats] = {}
@@ -90,26 +95,45 @@ class Optimizer:
         proved = max(self.lower_bound, dropped)
         return proved if self.best.value == LARGEST else min(proved, self.best.value)
 
+    def mode_bounds(self) -> Floats:
+        """Return a lower bound of the value per mode, from path bounds alone, shape (modes,)."""
+        self._tune()
+        totals = (
+            self._bounds().before[-1].reshape(len(self.scores.slopes), len(self.model.modes), -1)
+        )
+        ranks = self.scores.ranks(totals.min(axis=2))
+        ceilings = self.scores.ceilings(LARGEST)[:, None]
+        hopeless = (totals.min(axis=2) > ceilings).any(axis=0)
+        return np.where(hopeless, np.inf, ranks[0])
+
     def _open(self) -> list[int]:
         """Return the modules without a complete table, smaller ones first."""
         return [index for index in self.hard if not self.tables[index].complete]
 
-    def _easy(self, program: Program) -> ModuleTable:
+    def _easy(self, program: Program, effort: int = EFFORT) -> ModuleTable:
         """Enumerate a module by itself."""
         weights = self.scores.weights @ self.model.forms
-        nothing = np.zeros((len(weights), self.devices))
+        nothing = np.zeros((len(weights), self.model.states))
         before = nothing.copy()
         if not program.module.first:
             before[:] = np.inf
-            before[:, self.home] = 0.0
+            before[:, self.model.home_states] = 0.0
         tails = self.relaxation.tails(program.module, weights, nothing)
-        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.model.states)
         guide = Guide(self.scores, weights, before, tails, ceilings)
-        return ModuleSearch(self.model, program, guide).run(EFFORT)
+        return ModuleSearch(self.model, program, guide).run(effort)
+
+    def enumerate(self, program: Program) -> ModuleTable:
+        """Return all Pareto-optimal ways through a module that keep the limits."""
+        return self._easy(program, EVERYTHING)
 
     def _search(self, index: int, guide: Guide, effort: int, *, watch: bool = True) -> ModuleTable:
-        search = ModuleSearch(self.model, self.programs[index], guide, watch=watch)
-        table = search.run(0 if self.late() else effort)
+        if self.late():
+            effort = 0
+        # A narrow table is made in any case: without tables there is no plan.
+        late = self.late if effort else (lambda: False)
+        search = ModuleSearch(self.model, self.programs[index], guide, watch=watch, late=late)
+        table = search.run(effort)
         self.effort -= search.cells
         return table
 
@@ -118,7 +142,7 @@ class Optimizer:
         bounds = self._bounds()
         weights = self.scores.weights @ self.model.forms
         tails = self.relaxation.tails(self.programs[index].module, weights, bounds.after[index])
-        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.devices)
+        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.model.states)
         return Guide(self.scores, weights, bounds.before[index], tails, ceilings)
 
     def _exit_guide(self, index: int, row: int) -> Guide:
@@ -126,14 +150,15 @@ class Optimizer:
         bounds = self._bounds()
         scores, module = self.scores.take([row]), self.programs[index].module
         before, after = bounds.before[index][row], bounds.after[index][row]
-        known = table_crossing(self.tables[index], scores.weights, self.devices)[0]
+        known = self._table_crossing(index, scores.weights)[0]
         exits = np.array([self.home]) if module.final else np.arange(self.devices)
         weights = np.repeat(scores.weights @ self.model.forms, len(exits), axis=0)
-        ends = np.where(np.arange(self.devices) == exits[:, None], after, np.inf)
-        tails = self.relaxation.tails(module, weights, ends)
-        ceilings = np.minimum(
-            before + known.T[exits] + after[exits, None], scores.ceilings(self.best.value - 1)
-        )
+        leaves = np.arange(self.model.states) % self.devices == exits[:, None]
+        tails = self.relaxation.tails(module, weights, np.where(leaves, after, np.inf))
+        # Axes: exit device, mode, entry device.
+        through = before.reshape(-1, self.devices) + known.transpose(2, 0, 1)[exits]
+        through = through + after.reshape(-1, self.devices).T[exits][:, :, None]
+        ceilings = np.minimum(through.reshape(len(exits), -1), scores.ceilings(self.best.value - 1))
         ceilings += np.abs(ceilings) * TOLERANCE
         before = np.tile(before, (len(exits), 1))
         return Guide(scores, weights, before, tails, ceilings, exit_rows=True)
@@ -149,8 +174,9 @@ class Optimizer:
             guide = self._exit_guide(index, row)
             table = self._search(index, guide, effort, watch=False)
             if table.complete:
-                crossing = table_crossing(table, self.scores.weights[row : row + 1], self.devices)
-                self._crossings[index][row] = crossing[0]
+                weights = self.scores.weights[row : row + 1]
+                counts = (len(self.model.modes), self.devices)
+                self._crossings[index][row] = table_crossing(table, weights, *counts)[0]
             if watched:
                 continue
             known = self.tables[index]
@@ -176,16 +202,28 @@ class Optimizer:
         """Return least scores of a module: exact from a complete table, else relaxed."""
         table = self.tables.get(index)
         if table is not None and table.complete:
-            return table_crossing(table, scores.weights, self.devices)
+            return self._table_crossing(index, scores.weights)
         weights = scores.weights @ self.model.forms
         return self.relaxation.crossing(self.programs[index].module, weights)
+
+    def _table_crossing(self, index: int, weights: Floats) -> Floats:
+        return table_crossing(self.tables[index], weights, len(self.model.modes), self.devices)
+
+    def _chain(self, crossings: Sequence[Floats], weights: Floats) -> ChainBounds:
+        """Sum crossings under weights by criteria."""
+        changes = self.model.changes
+        if changes is None:
+            return chain_bounds(crossings, self.home)
+        prices = np.tensordot(weights @ self.model.forms, changes, 1)
+        prices[:, changes[0] >= LARGEST] = np.inf
+        return chain_bounds(crossings, self.home, prices)
 
     def _bounds(self) -> ChainBounds:
         for index in range(len(self.programs)):
             if index not in self._crossings:
                 self._crossings[index] = self._crossing(index, self.scores)
         crossings = [self._crossings[index] for index in range(len(self.programs))]
-        return chain_bounds(crossings, self.home)
+        return self._chain(crossings, self.scores.weights)
 
     def _tune(self) -> None:
         """Price the limits anew and raise the lower bound."""
@@ -196,7 +234,7 @@ class Optimizer:
             def totals(weights: Floats) -> Floats:
                 trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
                 crossings = [self._crossing(i, trial) for i in range(len(self.programs))]
-                return chain_bounds(crossings, self.home).totals
+                return self._chain(crossings, weights).totals
 
             priced, self.point = tune(self.model, totals, self.point)
             self.priced_row = len(self.scores.slopes)
@@ -209,15 +247,16 @@ class Optimizer:
 
     def _compose(self, effort: int = 0) -> float:
         """Compose the tables, keep the plan if it is better, return the least dropped value."""
-        tables = [self.tables[index] for index in range(len(self.programs))]
+        order = range(len(self.programs))
+        tables = [self.tables[index] for index in order]
         # Bounds of what these tables hold, also where they are narrow: only they are composed.
         weights = self.scores.weights
-        crossings = [table_crossing(table, weights, self.devices) for table in tables]
-        bounds = chain_bounds(crossings, self.home)
+        bounds = self._chain([self._table_crossing(index, weights) for index in order], weights)
         dropped = math.inf
         # A first, narrow pass finds a plan by which the second one prunes.
         for allowed in (0, effort) if effort else (0,):
-            composer = Composer(self.model, tables, self.scores, bounds, self.best.value)
+            late = self.late if allowed else (lambda: False)
+            composer = Composer(self.model, tables, self.scores, bounds, self.best.value, late)
             found = composer.run(allowed)
             if found.value < self.best.value:
                 self.best = Incumbent(found.value, found.picks)
@@ -230,4 +269,5 @@ class Optimizer:
 def _is_easy(model: Model, program: Program) -> bool:
     """Whether a module can be enumerated without bounds."""
     selections = math.prod(len(model.options[step.task]) for step in program.steps)
+    selections *= len(model.modes)
     return selections <= (EASY // 16 if can_exceed(model, program) else EASY)

@@ -15,6 +15,10 @@ LEADERS = 10
 """Comparisons per column of a large table at most."""
 SMALL = 200
 """Tables of at most this many columns are compared pair by pair."""
+MANY = 4000
+"""Columns beyond which a coarse comparison comes first."""
+INTERVALS = 1024
+"""Intervals of the first row in that comparison."""
 CLIP = 2**44
 """Rows are clipped here in the sum that breaks ties of rank."""
 
@@ -34,7 +38,8 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
     if rows.shape[1] <= 1:
         return np.arange(rows.shape[1])
     if len(rows) <= 2:
-        return _front(rows[0], rows[-1], groups)
+        some = _coarse(rows[0], rows[-1], groups)
+        return some[_front(rows[0, some], rows[-1, some], groups[some])]
     tie = np.minimum(rows, CLIP).sum(axis=0)
     order = np.lexsort((tie, rank, groups))
     keys, table = groups[order], rows[:, order]
@@ -65,6 +70,25 @@ def _beaten(table: Ints, before: Ints, behind: Ints) -> Ints:
         if not len(behind):
             break
     return behind
+
+
+def _coarse(first: Ints, second: Ints, groups: Ints) -> Ints:
+    """Return the columns that nothing from an earlier interval of the first row beats.
+
+    Linear in the number of columns, where sorting all of them is what takes the time.
+    """
+    if len(first) <= MANY:
+        return np.arange(len(first))
+    low = first.min()
+    span = max(int(first.max() - low), 1)
+    steps = (first - low) * ((INTERVALS - 1) / span)
+    cells = (groups - groups.min()) * INTERVALS + steps.astype(np.int64)
+    least = np.full(int(cells.max()) // INTERVALS * INTERVALS + INTERVALS, np.iinfo(np.int64).max)
+    np.minimum.at(least, cells, second)
+    table = np.minimum.accumulate(least.reshape(-1, INTERVALS), axis=1)
+    earlier = np.roll(table, 1, axis=1)
+    earlier[:, 0] = np.iinfo(np.int64).max
+    return np.flatnonzero(second < earlier.ravel()[cells])
 
 
 def _front(first: Ints, second: Ints, groups: Ints) -> Ints:

@@ -64,6 +64,19 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointChange:
+    """A domain changes its operating point before a layer, with the platform idle."""
+
+    domain: str
+    layer: str
+    origin: str
+    target: str
+    start_ns: int
+    end_ns: int
+    energy_pj: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """How good the plan is: no plan of the same problem has an objective below ``lower_bound``.
 
@@ -81,7 +94,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Figures of a whole plan; every one can be recomputed from assignments and transfers."""
+    """Figures of a whole plan; every one can be recomputed from assignments and transfers.
+
+    ``busiest_ns`` is the work of the busiest device or link on one input: the shortest period at
+    which inputs can arrive.
+    """
 
     latency_ns: int
     period_ns: int
@@ -90,6 +107,8 @@ class Metrics:
     average_power_mw: float
     peak_power_mw: int
     memory_bytes: tuple[tuple[str, int], ...]
+    busiest_ns: int = 0
+    accuracy_loss_ppm: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +116,8 @@ class Plan:
     """A feasible placement with its certificate; see the module docstring.
 
     ``model`` is the path of the ONNX file it was made from, ``fingerprint`` the hash of the
-    imported network: a run refuses a network with another one.
+    imported network: a run refuses a network with another one. ``members`` are name and latency in
+    ns of each of several networks.
     """
 
     network: str
@@ -111,6 +131,8 @@ class Plan:
     transfers: tuple[Transfer, ...]
     model: str = ""
     notes: tuple[str, ...] = ()
+    changes: tuple[PointChange, ...] = ()
+    members: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON data, with the headline figures in user units first."""
@@ -134,6 +156,8 @@ class Plan:
             "notes": list(self.notes),
             "assignment": [asdict(row) for row in self.assignments],
             "transfers": [asdict(row) for row in self.transfers],
+            "changes": [asdict(row) for row in self.changes],
+            "members": dict(self.members),
         }
 
     @classmethod
@@ -167,6 +191,8 @@ class Plan:
                 transfers=tuple(Transfer(**row) for row in data["transfers"]),
                 model=data["model"],
                 notes=tuple(data["notes"]),
+                changes=tuple(PointChange(**row) for row in data.get("changes", ())),
+                members=tuple(data.get("members", {}).items()),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"plan is damaged ({error!r}); plan again") from error

@@ -24,7 +24,7 @@ def can_exceed(model: Model, program: Program) -> bool:
         tensors.update(model.problem.tasks[index].inputs)
         for option in model.options[index]:
             key = ("device", option.device)
-            powers[key] = max(powers.get(key, 0), option.power_mw)
+            powers[key] = max(powers.get(key, 0), int(option.power_mw.max()))
     for leg in (leg for t in tensors for route in model.routes[t].values() for leg in route):
         powers["link", leg.link] = max(powers.get(("link", leg.link), 0), leg.power_mw)
     return sum(powers.values()) > model.slack_mw

@@ -9,6 +9,7 @@ then carry their busy intervals and are not compared.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +27,9 @@ FEW = 24
 """Tables of at most this many columns are not searched for dominated ones."""
 NARROWEST = 48
 WIDEST = 40_000
-"""Width of a table at least and at most."""
+"""Width of a table at least, and at most unless the effort is extraordinary."""
+WIDE_ENOUGH = 2000
+"""Cells of effort per column that such an effort allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,11 @@ class Guide:
     weights
         Scores by time and amounts, shape (rows, 1 + quantities).
     before
-        Least scores of everything before the module, shape (rows, devices).
+        Least scores of everything before the module, shape (rows, states).
     tails
         Path bounds of the module and of everything after it.
     ceilings
-        Largest useful scores per entry, shape (rows, devices).
+        Largest useful scores per entry, shape (rows, states).
     """
 
     scores: Scores
@@ -69,10 +72,23 @@ class Guide:
         return self.scores.ranks(rows)
 
 
+class TimeUpError(Exception):
+    """Time is up in the middle of a table."""
+
+
 class ModuleSearch:
     """Extends the label table of one module; ``watch`` false leaves out the peak-power limit."""
 
-    def __init__(self, model: Model, program: Program, guide: Guide, *, watch: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        program: Program,
+        guide: Guide,
+        *,
+        watch: bool = True,
+        late: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.late = late
         self.model, self.program, self.guide = model, program, guide
         self.watched = watch and can_exceed(model, program)
         self.expansion = Expansion(model, program, watched=self.watched)
@@ -82,7 +98,7 @@ class ModuleSearch:
     def run(self, effort: int) -> ModuleTable:
         """Return the module's table; narrow it so that about ``effort`` cells are made in all."""
         layout, guide = self.program.layout, self.guide
-        table = self.expansion.initial(guide.useful(guide.before, np.arange(layout.devices)))
+        table = self.expansion.initial(guide.useful(guide.before, np.arange(self.model.states)))
         history = []
         steps = self.program.steps
         for position, step in enumerate(steps):
@@ -96,7 +112,9 @@ class ModuleSearch:
             self.cells += table.rows.size + table.busy.size * 2
             if position < len(steps) - 1 and not self.watched:
                 table = self._prune(table, step)
-            table = self._narrow(table, min(max(width, NARROWEST), WIDEST))
+            table = self._narrow(
+                table, min(max(width, NARROWEST), max(WIDEST, effort // WIDE_ENOUGH))
+            )
             history.append((table.parents, table.picks))
         return self._close(table, history)
 
@@ -104,18 +122,23 @@ class ModuleSearch:
         """Dispatch a task in every way from every column."""
         guide, expansion = self.guide, self.expansion
         beside, other = self._common_bounds(table.rows, position, step)
+        devices = self.program.layout.devices
+        modes = table.rows[Layout.ENTRY] // devices
         parts = []
         for device, options in step.options:
             free_ns = table.rows[Layout.DEVICE + device]
             rows, busy, ready_ns = expansion.gather(table, step.inputs, device, free_ns)
             paid = beside + guide.weights[:, 1:] @ rows[expansion.amounts]
             paid[:, ready_ns >= LARGEST] = np.inf
-            ends = guide.tails.ends[position][:, device]
+            ends = guide.tails.ends[position][:, modes * devices + device]
             for option in options:
-                price = guide.weights[:, 1:] @ np.array(option.amounts, float)
-                time = guide.weights[:, :1] * (ready_ns + option.latency_ns)
-                bounds = paid + price[:, None] + np.maximum(other, time + ends[:, None])
+                if self.late():
+                    raise TimeUpError
+                price = (guide.weights[:, 1:] @ option.amounts)[:, modes]
+                time = guide.weights[:, :1] * (ready_ns + option.latency_ns[modes])
+                bounds = paid + price + np.maximum(other, time + ends)
                 keep = guide.useful(bounds, table.rows[Layout.ENTRY])
+                keep = keep[option.there[modes[keep]]]
                 if len(keep):
                     before = replace(
                         table.take(keep), parents=keep, ranks=guide.ranks(bounds[:, keep])
@@ -128,13 +151,18 @@ class ModuleSearch:
         """Return what is paid before and after the task, and the longest of the other tails."""
         guide = self.guide
         other = np.full((len(guide.weights), rows.shape[1]), -np.inf)
+        modes = rows[Layout.ENTRY] // self.program.layout.devices
+        base_state = modes * self.program.layout.devices
         for (tensor, base), was_sent in step.survivors:
             tails = guide.tails.used[position] if was_sent else guide.tails.fresh
             if tensor in tails:
-                tail = guide.weights[:, :1] * rows[base + 1] + tails[tensor][:, rows[base]]
+                tail = (
+                    guide.weights[:, :1] * rows[base + 1]
+                    + tails[tensor][:, base_state + rows[base]]
+                )
                 np.maximum(other, tail, out=other)
         rest = guide.tails.rest[position + 1]
-        return guide.before[:, rows[Layout.ENTRY]] + rest[:, None], other
+        return guide.before[:, rows[Layout.ENTRY]] + rest[:, modes], other
 
     def _prune(self, table: Columns, step: Step) -> Columns:
         """Remove columns that another one with the same makers of live tensors dominates."""
@@ -180,6 +208,7 @@ class ModuleSearch:
         criteria = self.model.forms @ figures
         entry, exits = rows[Layout.ENTRY, keep], exits[keep]
         doors = entry * program.layout.devices + exits
+        exits = entry - entry % program.layout.devices + exits
         if self.guide.exit_rows:
             order = np.lexsort((self.guide.scores.weights[0] @ criteria, doors))
             front = order[np.flatnonzero(np.diff(doors[order], prepend=-1))]

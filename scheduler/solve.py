@@ -12,18 +12,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from time import perf_counter
 
 from heterolith.errors import HeterolithError, InfeasibleError
-from heterolith.scheduler.model import FULL, Model, Option, build_model
+from heterolith.scheduler.model import FULL, Model, Option, build_model, in_units
+from heterolith.scheduler.modesearch import ModeSearch
 from heterolith.scheduler.objective import broken_limits, value
-from heterolith.scheduler.optimize import Incumbent, Optimizer
+from heterolith.scheduler.optimize import Incumbent
 from heterolith.scheduler.problem import Problem
-from heterolith.scheduler.timeline import Timeline, UnreachableError, evaluate
+from heterolith.scheduler.search import TimeUpError
+from heterolith.scheduler.solvers.formulate import formulate
+from heterolith.scheduler.solvers.joint import METHOD, solve_joint
+from heterolith.scheduler.solvers.milp import solve_milp
+from heterolith.scheduler.timeline import PointsError, Timeline, UnreachableError, evaluate
 
 EXACT = "cut-vertex Pareto dynamic program"
+PROGRAM = "integer program (HiGHS, to a relative 1e-6)"
 BEAM = "beam over the cut-vertex Pareto dynamic program"
 
+SEED_MODES = 4
+"""System points at which a first plan is looked for."""
+GROWTH = 4
+"""Factor of the effort after a search that left a gap."""
+MOST_EFFORT = 16
+"""Effort beyond which tables would not fit memory."""
 LITTLE = 0.25
 """Part of the effort that goes into each further search after one that found nothing."""
 
@@ -48,6 +61,8 @@ class Solution:
         objective below ``lower_bound``.
     method
         How it was found; starts with ``beam`` or ``interrupted`` where it is not proved best.
+    order
+        Tasks in order of dispatch, for several networks; empty if that is the problem's own.
     """
 
     selection: tuple[int, ...]
@@ -55,6 +70,7 @@ class Solution:
     lower_bound: int | float
     method: str
     runtime_s: float
+    order: tuple[int, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -94,12 +110,17 @@ def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
     InfeasibleError
         If no plan was found although none could be ruled out.
     """
+    if problem.members:
+        return _solve_joint(problem, time_limit_s)
     start_s = perf_counter()
+    if _is_untimed(problem):
+        # Loads of many resources, no timeline: an integer program's home ground.
+        return _solve_program(problem, start_s, time_limit_s)
     found = minimise(problem, late=lambda: perf_counter() - start_s > time_limit_s)
     if found is None:
         return None
     objective = value(problem, evaluate(problem, found.selection))
-    bound = objective if found.proved else min(objective, _in_units(found.model, found.lower_bound))
+    bound = objective if found.proved else min(objective, in_units(found.model, found.lower_bound))
     method = EXACT if found.proved else BEAM
     return Solution(
         selection=found.selection,
@@ -107,6 +128,62 @@ def solve(problem: Problem, *, time_limit_s: float = 60.0) -> Solution | None:
         lower_bound=bound,
         method=f"interrupted {method}" if found.interrupted else method,
         runtime_s=perf_counter() - start_s,
+    )
+
+
+def _is_untimed(problem: Problem) -> bool:
+    """Whether resources' loads matter and times do not, so that a linear program is exact."""
+    limits = problem.limits
+    streaming = limits.period_ns is not None or problem.objective == "period"
+    timed = limits.deadline_ns is not None or limits.peak_power_mw is not None
+    timed |= problem.objective == "latency"
+    windowed = problem.fixed_window_ns is not None or problem.objective in ("period", "scalenet")
+    switches = any(domain.switch_ns is not None for domain in problem.domains)
+    budget = limits.energy_pj is not None and problem.fixed_window_ns is None
+    return streaming and windowed and not (timed or switches or budget)
+
+
+def _solve_program(problem: Problem, start_s: float, time_limit_s: float) -> Solution | None:
+    """Solve a problem without times by its integer program."""
+    formulation = formulate(problem)
+    if formulation is None:
+        return None
+    outcome = solve_milp(formulation.program, time_limit_s=time_limit_s)
+    if not outcome.values:
+        if outcome.proved:
+            return None
+        raise _nothing_found(problem)
+    selection = formulation.selection(outcome.values)
+    timeline = evaluate(problem, selection)
+    if broken_limits(problem, timeline):
+        raise _nothing_found(problem)
+    objective = value(problem, timeline)
+    return Solution(
+        selection=selection,
+        objective=objective,
+        lower_bound=min(objective, formulation.in_units(outcome.bound)),
+        method=PROGRAM if outcome.proved else f"beam: {PROGRAM} out of time",
+        runtime_s=perf_counter() - start_s,
+    )
+
+
+def _nothing_found(problem: Problem) -> InfeasibleError:
+    return InfeasibleError(
+        f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; relax a limit"
+    )
+
+
+def _solve_joint(problem: Problem, time_limit_s: float) -> Solution | None:
+    found = solve_joint(problem, time_limit_s=time_limit_s)
+    if found is None:
+        return None
+    return Solution(
+        selection=found.selection,
+        objective=found.objective,
+        lower_bound=found.lower_bound,
+        method=f"interrupted {METHOD}" if found.interrupted else METHOD,
+        runtime_s=found.runtime_s,
+        order=found.order,
     )
 
 
@@ -170,30 +247,35 @@ def _attempt(problem: Problem, aim: str, late: Clock, *, concurrent: bool) -> Mi
             return None
         if not broken_limits(problem, evaluate(problem, nearest.selection)):
             return _search(model, _incumbent(model, nearest.selection), late, LITTLE)
-    raise InfeasibleError(
-        f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; relax a limit"
-    )
+    raise _nothing_found(problem)
 
 
 def _search(model: Model, seed: Incumbent, late: Clock, effort: float = 1.0) -> Minimum | None:
     """Search; an interrupt leaves the best so far if there is one."""
-    optimizer = Optimizer(model, seed, late, effort)
-    interrupted = False
-    try:
-        bound = optimizer.run()
-    except KeyboardInterrupt:
-        if not optimizer.best.picks:
-            raise
-        bound, interrupted = optimizer.lower_bound, True
-    if math.isinf(bound) and bound > 0:
+    bound, interrupted = 0.0, False
+    while True:
+        search = ModeSearch(model, seed, late, effort)
+        try:
+            bound = max(bound, search.run())
+        except KeyboardInterrupt:
+            if not search.best.picks:
+                raise
+            bound, interrupted = max(bound, search.lower_bound), True
+        except TimeUpError:
+            bound = max(bound, search.lower_bound)
+        seed, effort = search.best, effort * GROWTH
+        done = interrupted or bound >= seed.value or not seed.picks
+        if done or late() or effort > MOST_EFFORT:
+            break
+    if math.isinf(bound) and bound > 0 and not search.best.picks:
         return None
-    return _minimum(model, optimizer.best, bound, interrupted=interrupted)
+    return _minimum(model, search.best, bound, interrupted=interrupted)
 
 
 def _minimum(model: Model, best: Incumbent, bound: float, *, interrupted: bool) -> Minimum:
     """Return a plan with its bound, after recomputing its value."""
     if best.picks:
-        _verify(model, best)
+        best = _verified(model, best)
     return Minimum(
         model=model,
         selection=best.picks,
@@ -203,30 +285,40 @@ def _minimum(model: Model, best: Incumbent, bound: float, *, interrupted: bool) 
     )
 
 
-def _verify(model: Model, best: Incumbent) -> None:
+def _verified(model: Model, best: Incumbent) -> Incumbent:
+    """Return the incumbent with its recomputed value.
+
+    A narrow search may change points more often than the plan needs; its value is then too high.
+    """
     timeline = evaluate(model.problem, best.picks)
     expected = _value(model, timeline)
     slack = 0
     if "cost" in model.names:
         slack = 2 * (len(timeline.start_ns) + len(timeline.crossings)) + 2
+    if model.changes is not None and expected < best.value:
+        return Incumbent(expected, best.picks)
     if abs(expected - best.value) > slack:
         raise SolverDefectError(
             f"the solver's value {best.value} is {expected} by its own plan; please report it"
         )
+    return best
 
 
 def _seed(model: Model) -> Incumbent:
-    """Return the best plan that keeps to one device wherever it can."""
+    """Return the best plan that keeps to one device wherever it can, at a few points."""
     best = Incumbent()
-    for device in range(len(model.problem.devices)):
-        for key in (_by_latency, _by_amounts):
+    count = len(model.modes)
+    modes = sorted({count * part // SEED_MODES for part in range(SEED_MODES)} | {count - 1})
+    for device, mode in product(range(len(model.problem.devices)), modes):
+        offers = [[o for o in options if o.there[mode]] for options in model.options]
+        for key in (_by_latency, _by_amounts) if all(offers) else ():
             picks = tuple(
-                min(options, key=lambda option: (option.device != device, *key(option))).index
-                for options in model.options
+                int(min(offer, key=lambda o: (o.device != device, *key(o, mode))).index[mode])
+                for offer in offers
             )
             try:
                 found = _incumbent(model, picks)
-            except UnreachableError:
+            except (UnreachableError, PointsError):
                 continue
             broken = set(broken_limits(model.problem, evaluate(model.problem, picks)))
             if model.aim == "limits":
@@ -236,12 +328,12 @@ def _seed(model: Model) -> Incumbent:
     return best
 
 
-def _by_latency(option: Option) -> tuple[int, ...]:
-    return (option.latency_ns, *option.amounts)
+def _by_latency(option: Option, mode: int) -> tuple[int, ...]:
+    return (int(option.latency_ns[mode]), *option.amounts[:, mode].tolist())
 
 
-def _by_amounts(option: Option) -> tuple[int, ...]:
-    return (*option.amounts, option.latency_ns)
+def _by_amounts(option: Option, mode: int) -> tuple[int, ...]:
+    return (*option.amounts[:, mode].tolist(), int(option.latency_ns[mode]))
 
 
 def _incumbent(model: Model, picks: tuple[int, ...]) -> Incumbent:
@@ -257,6 +349,10 @@ def _value(model: Model, timeline: Timeline) -> int:
         elif name == "cost":
             items = len(timeline.start_ns) + len(timeline.crossings)
             figures.append(math.ceil(timeline.cost / model.cost_step) + items)
+        elif name == "loss":
+            figures.append(timeline.accuracy_loss_ppm)
+        elif name.startswith("load"):
+            figures.append(timeline.loads_ns[int(name.split()[1])])
         else:
             figures.append(timeline.weight_bytes[int(name.split()[1])])
     values = []
@@ -265,15 +361,3 @@ def _value(model: Model, timeline: Timeline) -> int:
             criterion = sum(a * b for a, b in zip(form, figures, strict=True))
             values.append(-(-criterion // scale))
     return max(values, default=0)
-
-
-def _in_units(model: Model, bound: float) -> int | float:
-    """Turn a lower bound of the model's value into the objective's unit."""
-    problem = model.problem
-    if problem.objective == "scalenet":
-        return max(0.0, bound * model.cost_step * (1 - 1e-9))
-    whole = max(0, math.floor(bound - abs(bound) * 1e-9))
-    if problem.objective == "latency" or problem.limits.deadline_ns is None:
-        return whole
-    energy_pj = problem.idle_mw * problem.limits.deadline_ns + whole
-    return energy_pj / problem.limits.deadline_ns if problem.objective == "power" else energy_pj

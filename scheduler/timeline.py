@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from heterolith.errors import InputError
-from heterolith.scheduler.problem import HOME, Choice, Hop, Problem
+from heterolith.scheduler.modules import split
+from heterolith.scheduler.problem import HOME, Choice, Domain, Hop, Problem
 
 Busy = tuple[int, int, int]
 """Start in ns, end in ns, dynamic power in mW of one running task or crossing."""
@@ -33,6 +34,22 @@ class Crossing:
     end_ns: int
 
 
+class PointsError(InputError):
+    """Tasks of one domain run at different points where it cannot switch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A domain changes its operating point before a task, with everything idle."""
+
+    domain: int
+    task: int
+    origin: str
+    target: str
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """The sums and maxima that objective and limits depend on.
@@ -48,6 +65,12 @@ class Totals:
         Use per memory domain: weights placed there, and activations where it has a task.
     cost
         Sum of the SCALENet costs of choices and crossings.
+    loads_ns
+        Work of devices, then links, on one input.
+    accuracy_loss_ppm
+        Sum over the choices.
+    finish_ns
+        Latency of each member; empty for a single network.
     """
 
     latency_ns: int
@@ -55,6 +78,9 @@ class Totals:
     cost: float
     peak_power_mw: int
     memory_bytes: tuple[int, ...]
+    loads_ns: tuple[int, ...] = ()
+    accuracy_loss_ppm: int = 0
+    finish_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +95,32 @@ class Timeline(Totals):
         Link crossings in dispatch order.
     weight_bytes
         Weights per memory domain.
+    changes
+        Changes of operating points, in order.
     """
 
     start_ns: tuple[int, ...]
     end_ns: tuple[int, ...]
     crossings: tuple[Crossing, ...]
     weight_bytes: tuple[int, ...]
+    changes: tuple[Change, ...] = ()
 
 
 class Replay:
     """State of devices, links and tensors after some tasks have been dispatched."""
 
-    __slots__ = ("at", "cost", "crossings", "device_ns", "energy_pj", "link_ns", "problem", "spans")
+    __slots__ = (
+        "at",
+        "cost",
+        "crossings",
+        "device_ns",
+        "energy_pj",
+        "finish_ns",
+        "lasts",
+        "link_ns",
+        "problem",
+        "spans",
+    )
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -93,6 +133,8 @@ class Replay:
         self.crossings: list[tuple[int, int, int, Hop, int, int]] = []
         self.energy_pj = 0
         self.cost = 0.0
+        self.lasts = {member.tasks[-1]: row for row, member in enumerate(problem.members)}
+        self.finish_ns = [0] * len(problem.members)
 
     def copy(self) -> Replay:
         """Return an independent copy; spans and crossings recorded so far are left behind."""
@@ -105,7 +147,19 @@ class Replay:
         other.crossings = []
         other.energy_pj = self.energy_pj
         other.cost = self.cost
+        other.lasts = self.lasts
+        other.finish_ns = self.finish_ns.copy()
         return other
+
+    def wait(self, hold_ns: int, energy_pj: int) -> int:
+        """Hold the whole platform once everything is idle; return when the wait began."""
+        begin_ns = max((*self.device_ns, *self.link_ns), default=0)
+        end_ns = begin_ns + hold_ns
+        self.device_ns = [end_ns] * len(self.device_ns)
+        self.link_ns = [end_ns] * len(self.link_ns)
+        self.at = [dict.fromkeys(places, end_ns) for places in self.at]
+        self.energy_pj += energy_pj
+        return begin_ns
 
     def fetch(self, index: int, device: int) -> int:
         """Have tensor ``index`` at a device, sending it if it is not there; return its arrival."""
@@ -151,6 +205,14 @@ class Replay:
         for tensor in task.outputs:
             self.at[tensor] = {device: end_ns}
         self.spans.append((start_ns, end_ns))
+        if index in self.lasts:
+            self._deliver(self.lasts[index])
+
+    def _deliver(self, row: int) -> None:
+        """Send the outputs of a member home after its last task."""
+        member, home = self.problem.members[row], self.problem.home
+        ends_ns = [self.spans[task][1] for task in member.tasks]
+        self.finish_ns[row] = max(*ends_ns, *(self.fetch(t, home) for t in member.outputs), 0)
 
     def finish(self) -> int:
         """Send the network outputs home and return the latency."""
@@ -213,6 +275,71 @@ def chosen(problem: Problem, selection: Sequence[int]) -> list[Choice]:
     return [task.choices[k] for task, k in zip(problem.tasks, selection, strict=True)]
 
 
+def planned_changes(
+    problem: Problem, choices: Sequence[Choice]
+) -> dict[int, list[tuple[int, Domain, str, str]]]:
+    """Return, per task before which points change: (domain index, domain, old point, new point).
+
+    Raises
+    ------
+    PointsError
+        If a domain would have to be at two points at once, or to switch and cannot.
+    """
+    if not problem.domains:
+        return {}
+    domain_of = {d: row for row, domain in enumerate(problem.domains) for d in domain.devices}
+    current: dict[int, str] = {}
+    changes: dict[int, list[tuple[int, Domain, str, str]]] = {}
+    for module in split(problem):
+        points: dict[int, str] = {}
+        for index in range(module.first, module.last):
+            choice = choices[index]
+            row = domain_of.get(choice.device)
+            if row is not None and points.setdefault(row, choice.point) != choice.point:
+                raise PointsError(
+                    f"domain {problem.domains[row].name!r} cannot be at {points[row]!r} and "
+                    f"{choice.point!r} at once (task {problem.tasks[index].name!r})"
+                )
+        for row, point in sorted(points.items()):
+            domain, old = problem.domains[row], current.get(row, point)
+            if old != point and domain.switch_ns is None:
+                raise PointsError(f"domain {domain.name!r} cannot switch from {old!r} to {point!r}")
+            if old != point:
+                changes.setdefault(module.first, []).append((row, domain, old, point))
+        current |= points
+    return changes
+
+
+def loads(
+    problem: Problem,
+    choices: Sequence[Choice],
+    crossings: Iterable[tuple[int, int, int, Hop, int, int]],
+) -> tuple[int, ...]:
+    """Return the work of devices, then links, in ns."""
+    devices, links = [0] * len(problem.devices), [0] * len(problem.links)
+    for choice in choices:
+        devices[choice.device] += choice.latency_ns
+    for row in crossings:
+        links[row[3].link] += row[3].latency_ns
+    return (*devices, *links)
+
+
+def _change(
+    replay: Replay, task: int, row: int, domain: Domain, origin: str, target: str
+) -> Change:
+    """Hold the platform while a domain changes its point."""
+    hold_ns = domain.switch_ns or 0
+    start_ns = replay.wait(hold_ns, domain.switch_pj)
+    return Change(
+        domain=row,
+        task=task,
+        origin=origin,
+        target=target,
+        start_ns=start_ns,
+        end_ns=start_ns + hold_ns,
+    )
+
+
 def evaluate(problem: Problem, selection: Sequence[int]) -> Timeline:
     """Carry out a selection on paper.
 
@@ -227,10 +354,15 @@ def evaluate(problem: Problem, selection: Sequence[int]) -> Timeline:
         If the selection has the wrong length.
     UnreachableError
         If a tensor cannot travel to where it is needed.
+    PointsError
+        If the points of a domain cannot be as selected.
     """
     choices = chosen(problem, selection)
     replay = Replay(problem)
+    planned = planned_changes(problem, choices)
+    changes: list[Change] = []
     for index, choice in enumerate(choices):
+        changes += (_change(replay, index, *row) for row in planned.get(index, ()))
         replay.dispatch(index, choice)
     latency_ns = replay.finish()
     weights, use = memory_use(problem, choices)
@@ -247,4 +379,8 @@ def evaluate(problem: Problem, selection: Sequence[int]) -> Timeline:
         weight_bytes=weights,
         memory_bytes=use,
         cost=replay.cost,
+        loads_ns=loads(problem, choices, replay.crossings),
+        accuracy_loss_ppm=sum(choice.accuracy_loss_ppm for choice in choices),
+        finish_ns=tuple(replay.finish_ns),
+        changes=tuple(changes),
     )

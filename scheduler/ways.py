@@ -17,7 +17,7 @@ class ModuleTable:
     Attributes
     ----------
     entry, exit
-        Devices, int64 arrays of shape (n,), in order of entry.
+        States (`Model.states`), int64 arrays of shape (n,), in order of entry.
     criteria
         int64 array of shape (criteria, n).
     picks
@@ -52,19 +52,24 @@ def merge(first: ModuleTable, second: ModuleTable) -> ModuleTable:
     return ModuleTable(entry[front], exits[front], criteria[:, front], picks[:, front], dropped)
 
 
-def table_crossing(table: ModuleTable, weights: Floats, devices: int) -> Floats:
+def table_crossing(table: ModuleTable, weights: Floats, modes: int, devices: int) -> Floats:
     """Return the least scores of a module from its table.
 
     Parameters
     ----------
     weights
         Scores by criteria, shape (scores, criteria).
+
+    Returns
+    -------
+    crossing
+        Shape (scores, modes, devices in, devices out).
     """
-    crossing = np.full((len(weights), devices * devices), np.inf)
+    crossing = np.full((len(weights), modes * devices * devices), np.inf)
     if len(table.entry):
         scores = weights @ table.criteria
-        doors = table.entry * devices + table.exit
+        doors = table.entry * devices + table.exit % devices
         order = np.argsort(doors, kind="stable")
         starts = np.flatnonzero(np.diff(doors[order], prepend=-1))
         crossing[:, doors[order][starts]] = np.minimum.reduceat(scores[:, order], starts, axis=1)
-    return crossing.reshape(len(weights), devices, devices)
+    return crossing.reshape(len(weights), modes, devices, devices)

@@ -66,3 +66,13 @@ def test_the_functional_device_is_fast_enough():
     """Half a GMAC a second on one core, whatever the layer."""
     report = json.loads((RESULTS / "functional_speed.json").read_text(encoding="utf-8"))
     assert min(report["gmacs_per_second"].values()) >= report["target_gmacs_per_second"] == 0.5
+
+
+def test_the_cycle_model_is_close_on_shapes_it_was_not_developed_on():
+    """At least three held-out seeds of 200 shapes: mean error below 1 %, worst below 3 %."""
+    report = json.loads((RESULTS / "cycle_model.json").read_text(encoding="utf-8"))
+    seeds = [row for row in report["seeds"] if row["held_out"] and row["shapes"] >= 200]
+    assert len(seeds) >= 3
+    assert len(seeds) == len(report["seeds"])
+    assert all(row["mean_error"] <= 0.01 and row["worst_error"] <= 0.03 for row in seeds)
+    assert report["worst_error"] == max(row["worst_error"] for row in seeds)

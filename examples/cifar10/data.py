@@ -57,10 +57,7 @@ def _from_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         with np.load(path) as file:
             data, offset, labels = file["jpeg"].tobytes(), file["offset"], file["label"]
         images = np.stack(
-            [
-                np.asarray(Image.open(BytesIO(data[a:b])).convert("RGB"))
-                for a, b in pairwise(offset)
-            ]
+            [np.asarray(Image.open(BytesIO(data[a:b])).convert("RGB")) for a, b in pairwise(offset)]
         )
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} cannot be read as CIFAR-10: {error}") from error

@@ -137,8 +137,9 @@ class _Builder:
         simple = len(layer.outputs) == 1 and float32 and layer.residual not in constants
         four = len(self.network.tensors[layer.outputs[0]].shape) == 4
         axis = layer.attributes.get("axis", 0)
-        if simple and is_joined(self.network, layer.op, layer.inputs, axis):
-            return self._joined(node, target)
+        bare = simple and not layer.residual and layer.activation is None
+        if bare and is_joined(self.network, layer.op, layer.inputs, axis):
+            return self._joined(layer, target)
         source = self._source(layer)
         if simple and source is not None:
             if self._is_row_softmax(layer):
@@ -240,23 +241,22 @@ class _Builder:
             return others.copied(source, target)
         return None
 
-    def _joined(self, node: Node, target: Target) -> list[Work]:
-        """Copy the parts of a concatenation that could not be computed in their place."""
-        layer, offset = node.layer, 0
-        whole, found = target.spots[0], []
+    def _joined(self, layer: Layer, target: Target) -> list[Work]:
+        """Copy the parts of a concatenation to where they were not computed in their place.
+
+        Works of one node may run in any order, so none reads what another writes.
+        """
+        offset, found = 0, []
         for name in layer.inputs:
             width = self.network.tensors[name].shape[1]
-            place = Spot(whole.outer[..., offset : offset + width], whole.frame)
+            places = [
+                Spot(spot.outer[..., offset : offset + width], spot.frame) for spot in target.spots
+            ]
             source = self.layout.spots(name)[0]
-            if place.inner.ctypes.data != source.inner.ctypes.data:
-                found.append(others.copied(source, Target(spots=(place,))))
+            if places[0].inner.ctypes.data == source.inner.ctypes.data:
+                del places[0]
+            found += [others.copied(source, Target(spots=(place,))) for place in places]
             offset += width
-        extra = target.spots[1:]
-        if extra or target.activation or target.residual:
-            last = Target(
-                spots=(whole, *extra), residual=target.residual, activation=layer.activation
-            )
-            found.append(others.by_rows(last, 2, lambda region, home: []))
         return found
 
     def watches(self, node: Node, scores: frozenset[str]) -> list[Work]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 from random import Random
 
+from heterolith.scheduler.check_points import needed_changes
 from heterolith.scheduler.problem import HOME, Limits, Problem
 
 
@@ -18,6 +20,8 @@ class Outcome:
     peak_mw: int
     memory: tuple[int, ...]
     cost: float
+    loads: tuple[int, ...] = ()
+    loss_ppm: int = 0
 
 
 def carry_out(problem: Problem, selection: tuple[int, ...]) -> Outcome | None:
@@ -35,6 +39,8 @@ def carry_out(problem: Problem, selection: tuple[int, ...]) -> Outcome | None:
             origin[index] = problem.home
             where[index, problem.home] = 0
 
+    crossed: Counter[int] = Counter()
+
     def fetch(index: int, device: int) -> int | None:
         nonlocal energy, cost
         if (index, device) not in where:
@@ -48,12 +54,24 @@ def carry_out(problem: Problem, selection: tuple[int, ...]) -> Outcome | None:
                 link_free[hop.link] = now
                 busy.append((begin, now, hop.power_mw))
                 energy += hop.energy_pj
+                crossed[hop.link] += hop.latency_ns
                 cost += hop.cost
             where[index, device] = now
         return where[index, device]
 
-    for task, pick in zip(problem.tasks, selection, strict=True):
-        choice = task.choices[pick]
+    choices = [task.choices[pick] for task, pick in zip(problem.tasks, selection, strict=True)]
+    needed, why = needed_changes(problem, choices)
+    if why:
+        return None
+    work: Counter[int] = Counter()
+    for position, (task, choice) in enumerate(zip(problem.tasks, choices, strict=True)):
+        for row in (row for at, row, *_ in needed if at == position):
+            pause = latency_so_far(device_free, link_free) + (problem.domains[row].switch_ns or 0)
+            device_free = dict.fromkeys(range(len(problem.devices)), pause)
+            link_free = dict.fromkeys(range(len(problem.links)), pause)
+            where = dict.fromkeys(where, pause)
+            energy += problem.domains[row].switch_pj
+        work[choice.device] += choice.latency_ns
         begin = device_free.get(choice.device, 0)
         for index in task.inputs:
             arrival = fetch(index, choice.device)
@@ -84,7 +102,14 @@ def carry_out(problem: Problem, selection: tuple[int, ...]) -> Outcome | None:
         weight + (problem.activation_bytes if domain in touched else 0)
         for domain, weight in enumerate(weights)
     )
-    return Outcome(latency, energy, peak + problem.idle_mw, memory, cost)
+    loads = (*work.values(), *crossed.values(), 0)
+    loss = sum(choice.accuracy_loss_ppm for choice in choices)
+    return Outcome(latency, energy, peak + problem.idle_mw, memory, cost, loads, loss)
+
+
+def latency_so_far(*free: dict[int, int]) -> int:
+    """Return when the last of devices and links is free."""
+    return max((at for table in free for at in table.values()), default=0)
 
 
 def feasible(problem: Problem, outcome: Outcome) -> bool:
@@ -100,12 +125,20 @@ def feasible(problem: Problem, outcome: Outcome) -> bool:
         return False
     if limits.peak_power_mw is not None and outcome.peak_mw > limits.peak_power_mw:
         return False
+    if limits.period_ns is not None and max(outcome.loads) > limits.period_ns:
+        return False
+    if limits.accuracy_loss_ppm is not None and outcome.loss_ppm > limits.accuracy_loss_ppm:
+        return False
+    window = limits.period_ns if limits.period_ns is not None else limits.deadline_ns
+    span = outcome.latency_ns if window is None else window
+    total = problem.idle_mw * span + outcome.energy_pj
+    if limits.energy_pj is not None and total > limits.energy_pj:
+        return False
     cap = limits.average_power_mw
     if cap is None:
         return True
-    if limits.deadline_ns is not None:
-        total = problem.idle_mw * limits.deadline_ns + outcome.energy_pj
-        return total <= cap * limits.deadline_ns
+    if window is not None:
+        return total <= cap * window
     return cap > problem.idle_mw or (cap == problem.idle_mw and outcome.energy_pj == 0)
 
 
@@ -113,9 +146,11 @@ def objective(problem: Problem, outcome: Outcome) -> float:
     """Return the value to make least."""
     if problem.objective == "latency":
         return outcome.latency_ns
+    if problem.objective == "period":
+        return max(outcome.loads)
     if problem.objective == "scalenet":
         return outcome.cost
-    window = problem.limits.deadline_ns or outcome.latency_ns
+    window = problem.limits.period_ns or problem.limits.deadline_ns or outcome.latency_ns
     energy = problem.idle_mw * window + outcome.energy_pj
     if problem.objective == "power":
         return energy / window
@@ -140,5 +175,8 @@ def random_limits(seed: int, names: tuple[str, ...]) -> Limits:
         "average_power_mw": (2, 25),
         "peak_power_mw": (5, 80),
         "memory_bytes": (10, 60),
+        "period_ns": (20, 90),
+        "energy_pj": (200, 1500),
+        "accuracy_loss_ppm": (0, 15),
     }
     return Limits(**{name: rng.randint(*ranges[name]) for name in names})

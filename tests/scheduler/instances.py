@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
-from heterolith.scheduler.problem import HOME, Choice, Hop, Limits, Problem, Task, Tensor
+from heterolith.scheduler.problem import HOME, Choice, Domain, Hop, Limits, Problem, Task, Tensor
 
 DEVICES = ("cpu", "fpga", "gpu")
 LINKS = ("axi", "pcie")
@@ -55,6 +56,45 @@ def random_problem(seed: int, objective: str = "energy", limits: Limits | None =
         outputs=tuple(dict.fromkeys(outputs)),
         idle_mw=rng.choice((0, 1, 3, 10)),
         activation_bytes=rng.choice((0, 5)),
+        objective=objective,
+        limits=limits or Limits(),
+    )
+
+
+def random_points(seed: int, objective: str = "energy", limits: Limits | None = None) -> Problem:
+    """Return a DAG of up to 4 tasks with operating points, domains that may switch, and losses."""
+    base, number = random_problem(seed), seed
+    while len(base.tasks) > 4:
+        number += 10_000
+        base = random_problem(number)
+    rng = Random(seed)
+    tasks = []
+    for task in base.tasks:
+        offers = [choice for choice in task.choices for _ in range(2)][:4]
+        choices = tuple(
+            replace(
+                choice,
+                point=rng.choice("ab"),
+                variant=f"v{number}",
+                latency_ns=choice.latency_ns + rng.randint(0, 9),
+                energy_pj=rng.randint(0, 150),
+                accuracy_loss_ppm=rng.choice((0, 0, rng.randint(1, 9))),
+            )
+            for number, choice in enumerate(offers)
+        )
+        tasks.append(replace(task, choices=choices))
+    kinds = [(None, 0), (rng.randint(0, 6), rng.randint(0, 40))]
+    groups = rng.choice((((0,), (1,)), ((0, 1), (2,)), ((0,), (1,), (2,)), ((1, 2),)))
+    domains = []
+    for row, devices in enumerate(groups):
+        switch_ns, switch_pj = rng.choice(kinds)
+        domains.append(
+            Domain(name=f"d{row}", devices=devices, switch_ns=switch_ns, switch_pj=switch_pj)
+        )
+    return replace(
+        base,
+        tasks=tuple(tasks),
+        domains=tuple(domains),
         objective=objective,
         limits=limits or Limits(),
     )

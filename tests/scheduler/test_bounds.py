@@ -43,7 +43,7 @@ def test_path_bounds_of_all_modules_hold_for_every_plan(seed: int) -> None:
     crossings = [relaxation.crossing(module, by_figure) for module in split(model.problem)]
     least = chain_bounds(crossings, model.problem.home).totals
     for _ in range(20):
-        selection = tuple(rng.choice(options).index for options in model.options)
+        selection = tuple(int(rng.choice(options).index[0]) for options in model.options)
         try:
             scores = by_figure @ figures(model, selection)
         except UnreachableError:
@@ -67,7 +67,7 @@ def test_tuned_scores_hold_for_every_feasible_plan(seed: int) -> None:
     tuned, _ = tune(model, totals)
     for scores in (single_scores(model), tuned):
         for _ in range(20):
-            selection = tuple(rng.choice(options).index for options in model.options)
+            selection = tuple(int(rng.choice(options).index[0]) for options in model.options)
             try:
                 criteria = model.forms @ figures(model, selection)
             except UnreachableError:

@@ -1,6 +1,7 @@
 """Compiled networks agree with the plain executor, whoever computes them and however often."""
 
 import gc
+import random
 import sys
 import threading
 import tracemalloc
@@ -17,7 +18,9 @@ from heterolith.sw.fast.crew import can_fork
 from heterolith.sw.network import Activation
 from heterolith.sw.workers import team
 
+from .drafts import Draft, grow
 from .fast_nets import NETWORKS, Builder, inception
+from .nets import random_inputs
 
 FIXED = {"tune_s": 0.0}
 KINDS = ["threads", *(["processes"] if can_fork() else [])]
@@ -31,6 +34,20 @@ def check(compiled, network, inputs, tolerance=2e-5):
     for name, value in expected.items():
         assert (found[name].shape, found[name].dtype) == (value.shape, value.dtype)
         assert np.abs(found[name] - value).max() <= tolerance * max(1, np.abs(value).max()), name
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks_agree_with_the_plain_executor(seed):
+    """Networks with repeated operands, joins of joins and residuals give the oracle's numbers."""
+    draft = Draft(np.random.default_rng(seed), (1, 16, 8, 8))
+    grow(draft, random.Random(seed).randrange, 12 if seed % 2 else 5)
+    network = draft.network()
+    compiled = CompiledNetwork(network, Options(threads=1 + seed % 2, **FIXED))
+    try:
+        for run in range(2):
+            check(compiled, network, random_inputs(network, np.random.default_rng(run)), 1e-4)
+    finally:
+        compiled.close()
 
 
 @pytest.mark.parametrize("winograd", [True, False])

@@ -58,6 +58,19 @@ def _row(problem: Problem, baseline: Baseline, best: float) -> dict[str, Any]:
     }
 
 
+COLUMNS = ("rule", ">latency ms", ">energy mJ", ">above best", "breaks")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["rule"],
+        f"{row['latency_ms']:.3f}",
+        f"{row['energy_mj']:.3f}",
+        "-" if row["above_best"] is None else f"{row['above_best']:+.1%}",
+        ", ".join(NAMES.get(name, name) for name in row["broken"]),
+    )
+
+
 def compare(
     model: Model,
     platform: PlatformName,
@@ -98,16 +111,5 @@ def compare(
             }
         )
         return
-    columns = ("rule", ">latency ms", ">energy mJ", ">above best", "breaks")
-    cells = (
-        (
-            row["rule"],
-            f"{row['latency_ms']:.3f}",
-            f"{row['energy_mj']:.3f}",
-            "-" if row["above_best"] is None else f"{row['above_best']:+.1%}",
-            ", ".join(NAMES.get(name, name) for name in row["broken"]),
-        )
-        for row in rows
-    )
     title = f"{network.name} on {platform}, least {objective.value}, gap {solution.gap:.2%}"
-    render.console().print(render.table(title, columns, cells))
+    render.console().print(render.table(title, COLUMNS, map(_cells, rows)))

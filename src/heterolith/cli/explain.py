@@ -40,6 +40,18 @@ def _blockers(rows: tuple[Alternative, ...]) -> str:
     return ", ".join(NAMES.get(name, name) for name, _ in names.most_common())
 
 
+def _binding(plan: Plan) -> Counter[str]:
+    """Return how many cheaper alternatives each limit keeps out."""
+    return Counter(
+        NAMES.get(name, name)
+        for row in plan.assignments
+        for a in row.alternatives
+        if a.objective is not None and a.objective < plan.certificate.objective
+        for name in a.blocked.split(", ")
+        if name
+    )
+
+
 def rows(plan: Plan) -> list[dict[str, Any]]:
     """Return layer, place and reason of every layer."""
     certificate = plan.certificate
@@ -74,14 +86,7 @@ def explain(
     """Show why each layer is where it is: the next best place, and the limits that bind."""
     loaded = Plan.load(plan)
     found = rows(loaded)
-    binding = Counter(
-        NAMES.get(name, name)
-        for row in loaded.assignments
-        for a in row.alternatives
-        if a.objective is not None and a.objective < loaded.certificate.objective
-        for name in a.blocked.split(", ")
-        if name
-    )
+    binding = _binding(loaded)
     if as_json:
         render.print_json(
             {

@@ -27,6 +27,9 @@ from heterolith.errors import InfeasibleError, InputError, MissingExtraError
 from heterolith.scheduler import Limits, Request, build_problem
 from heterolith.scheduler.front import Front, front
 
+SHOWN = 24
+"""Plans that the table shows at most."""
+
 
 def parse_range(text: str) -> tuple[int, int]:
     """Turn ``10ms:100ms`` into two times in ns; raises `InputError` otherwise."""
@@ -157,14 +160,19 @@ def pareto(
             }
         )
         return
-    shown = rows if len(rows) <= 24 else [rows[k * (len(rows) - 1) // 23] for k in range(24)]
+    _show(rows, f"{network.name} on {platform}")
+    for path in filter(None, (out, plot)):
+        render.console().print(f"wrote {path}", soft_wrap=True)
+
+
+def _show(rows: list[dict[str, Any]], what: str) -> None:
+    """Print up to `SHOWN` rows, evenly spread."""
+    last = len(rows) - 1
+    shown = rows if last < SHOWN else [rows[k * last // (SHOWN - 1)] for k in range(SHOWN)]
     columns = (">latency ms", ">energy above idle mJ", ">energy mJ", "devices")
     cells = (
         (f"{r['latency_ms']:.3f}", f"{r['dynamic_mj']:.3f}", f"{r['energy_mj']:.3f}", r["devices"])
         for r in shown
     )
-    title = f"{network.name} on {platform}: {len(rows)} Pareto-optimal plans, {len(shown)} shown"
-    console = render.console()
-    console.print(render.table(title, columns, cells))
-    for path in filter(None, (out, plot)):
-        console.print(f"wrote {path}", soft_wrap=True)
+    title = f"{what}: {len(rows)} Pareto-optimal plans, {len(shown)} shown"
+    render.console().print(render.table(title, columns, cells))
