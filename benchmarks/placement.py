@@ -1,7 +1,7 @@
 """Energy-optimal plans of the nine onnx-wheel networks under 100 ms, beside single-device plans.
 
 Run: python benchmarks/placement.py [--json]. Writes benchmarks/results/placement.csv. Latency and
-energy are modelled (data-sheet rooflines, closed-form cycle model); planning time and memory are
+energy are modelled (data-sheet rooflines, cycle model); planning time and memory are
 measured on the machine that runs the script, one fresh process per network.
 
 --nets nine [--points system|switching|free]: solve each network on three devices at four operating
