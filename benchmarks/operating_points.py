@@ -1,9 +1,10 @@
 """The nine networks on three devices at four operating points each: costs for the benchmarks.
 
-Nominal costs are the package's estimates (data-sheet rooflines, cycle model). Points are parts of the nominal clock; at part r a layer takes 1/r of its time (an upper bound where memory
-is what limits it) and its energy is scaled by the square of the voltage. Assumed: the voltage of
-CPU and GPU falls linearly to 70 % at 40 % of the clock; that of the FPGA is constant, so that its
-energy per layer does not change. Nothing here is measured or fitted.
+Nominal costs are the package's estimates (data-sheet rooflines, cycle model). Points are parts of
+the nominal clock; at part r a layer takes 1/r of its time (an upper bound where memory is what
+limits it) and its energy is scaled by the square of the voltage. Assumed: the voltage of CPU and
+GPU falls linearly to 70 % at 40 % of the clock; that of the FPGA is constant, so that its energy
+per layer does not change. Nothing here is measured or fitted.
 
 Run: python benchmarks/operating_points.py. Prints latency and energy of each network on each device
 at each point, where one device computes all layers.

@@ -3,7 +3,7 @@
 A device takes whole segments: one command stream and one doorbell for connected layers, whose
 tensors stay in its memory. The golden model takes layer by layer. Whatever computes, the codes are
 the same to the last bit; modelled cycles are those of the replayed commands
-(`heterolith.hw.timing.cycles`) at the configuration's clock, not of the host.
+(`heterolith.hw.timing`) at the configuration's clock, not of the host.
 """
 
 from __future__ import annotations
