@@ -6,6 +6,7 @@ to the earlier task. Hooks that a policy does not override cost nothing.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from heterolith.errors import unknown_name
@@ -14,23 +15,23 @@ if TYPE_CHECKING:
     from heterolith.scheduler.realtime.simulate import Job, Machine
 
 
-class Policy:
+class Policy(ABC):
     """Base of all policies: a key, and hooks that may reroute, drop or move jobs."""
 
+    @abstractmethod
     def key(self, job: Job, now_ns: int) -> int:
         """Return the urgency of a job's next piece when it is requested; smaller goes first."""
-        raise NotImplementedError
 
-    def on_release(self, machine: Machine, job: Job) -> None:
+    def on_release(self, machine: Machine, job: Job) -> None:  # noqa: B027 - optional
         """Act before the first piece of a job is requested."""
 
-    def on_boundary(self, machine: Machine, job: Job) -> None:
+    def on_boundary(self, machine: Machine, job: Job) -> None:  # noqa: B027 - optional
         """Act after a piece has ended and before the next is requested."""
 
-    def on_complete(self, machine: Machine, job: Job) -> None:
+    def on_complete(self, machine: Machine, job: Job) -> None:  # noqa: B027 - optional
         """Act after the last piece of a job, or after it was dropped."""
 
-    def on_idle(self, machine: Machine, resource: int) -> None:
+    def on_idle(self, machine: Machine, resource: int) -> None:  # noqa: B027 - optional
         """Act when a resource has nothing to do."""
 
 

@@ -167,22 +167,24 @@ def evaluate(study: Study, block: Block) -> tuple[Block, list[int]]:
     return block, accepted
 
 
-def local(study: Study, todo: Sequence[Block], jobs: int) -> Iterator[tuple[Block, list[int]]]:
+def local(study: Study, pending: Sequence[Block], jobs: int) -> Iterator[tuple[Block, list[int]]]:
     """Evaluate blocks in this process, or in several."""
     if jobs == 1:
-        yield from (evaluate(study, block) for block in todo)
+        yield from (evaluate(study, block) for block in pending)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
     with ProcessPoolExecutor(jobs) as pool:
         try:
-            for future in as_completed([pool.submit(evaluate, study, block) for block in todo]):
+            for future in as_completed([pool.submit(evaluate, study, block) for block in pending]):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def cluster(study: Study, todo: Sequence[Block], address: str) -> Iterator[tuple[Block, list[int]]]:
+def cluster(
+    study: Study, pending: Sequence[Block], address: str
+) -> Iterator[tuple[Block, list[int]]]:
     """Evaluate blocks on an existing Dask cluster.
 
     Raises
@@ -201,7 +203,7 @@ def cluster(study: Study, todo: Sequence[Block], address: str) -> Iterator[tuple
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
     with client:
-        futures = client.map(evaluate, [study] * len(todo), list(todo), pure=False)
+        futures = client.map(evaluate, [study] * len(pending), list(pending), pure=False)
         finished = distributed.as_completed(futures)  # type: ignore[no-untyped-call]
         for future in finished:
             yield future.result()
@@ -227,13 +229,13 @@ def sweep(
         If the side file belongs to another study.
     """
     every, done = blocks(study), _resume(study, side)
-    todo = [block for block in every if block not in done]
+    pending = [block for block in every if block not in done]
     yield len(done), len(every), _rows(study, done)
     file = side.open("a", encoding="utf-8") if side else None
     try:
         if file and not done:
             file.write(json.dumps({"study": study.key()}) + "\n")
-        for block, accepted in run(study, todo):
+        for block, accepted in run(study, pending):
             done[block] = accepted
             if file:
                 file.write(json.dumps([*block, accepted]) + "\n")

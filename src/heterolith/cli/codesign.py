@@ -15,7 +15,7 @@ from rich.progress import Progress
 from heterolith import boards, units
 from heterolith.cli import render
 from heterolith.cli.files import check_writable, write_atomic
-from heterolith.cli.options import AsJson, Power, Shape, load_network
+from heterolith.cli.options import AsJson, FrontFile, FrontPicture, Power, Shape, load_network
 from heterolith.cli.pareto import csv_bytes
 from heterolith.errors import InputError, MissingExtraError
 from heterolith.hw.geometry import rtl_parameters
@@ -153,14 +153,8 @@ def design_command(
     ] = None,
     power: Power = "",
     shape: Shape = None,
-    out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="write the front (CSV)"),
-    ] = None,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="write a picture (PNG; extra plot)"),
-    ] = None,
+    out: FrontFile = None,
+    plot: FrontPicture = None,
     as_json: AsJson = False,
 ) -> None:
     """Search accelerators and clocks for a board's FPGA together with the placement."""

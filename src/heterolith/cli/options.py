@@ -54,6 +54,14 @@ ProfileFiles = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Option("--profile", help="measured rows (heterolith profile) that replace modelled ones"),
 ]
+FrontFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="write the front (CSV)"),
+]
+FrontPicture = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--plot", help="write a picture (PNG; extra plot)"),
+]
 ObjectiveName = Annotated[Objective, typer.Option(help="what the plan makes least")]
 OptionalObjective = Annotated[
     Optional[Objective],  # noqa: UP045

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -15,6 +14,8 @@ from heterolith.cli import render
 from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import (
     AsJson,
+    FrontFile,
+    FrontPicture,
     Memory,
     Model,
     PlatformName,
@@ -125,14 +126,8 @@ def pareto(
     memory: Memory = "",
     profile: ProfileFiles = None,
     shape: Shape = None,
-    out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="write the front (CSV)"),
-    ] = None,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="write a picture (PNG; extra plot)"),
-    ] = None,
+    out: FrontFile = None,
+    plot: FrontPicture = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every plan that no other beats in both latency and energy: exact and complete."""

@@ -59,8 +59,8 @@ def test_a_study_that_was_stopped_goes_on_where_it_was(study, tmp_path):
     """A study that was stopped goes on where it was."""
     side, seen = tmp_path / "s.csv.part", []
 
-    def counting(study, todo):
-        for item in local(study, todo, 1):
+    def counting(study, pending):
+        for item in local(study, pending, 1):
             seen.append(item[0])
             yield item
 
