@@ -178,6 +178,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.2, help="peak learning rate")
+    parser.add_argument("--decay", type=float, default=1e-4, help="weight decay")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--bf16", action="store_true", help="bfloat16 products in training, 2x on AMX processors"
@@ -198,7 +199,7 @@ def main(arguments: list[str]) -> int:
     images, labels = images[:-HELD_OUT], labels[:-HELD_OUT]
     network = Network(asked.network).to(memory_format=torch.channels_last)
     rule = torch.optim.SGD(
-        network.parameters(), lr=asked.rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+        network.parameters(), lr=asked.rate, momentum=0.9, nesterov=True, weight_decay=asked.decay
     )
     steps = asked.epochs * (len(images) // asked.batch)
     plan = torch.optim.lr_scheduler.OneCycleLR(
@@ -238,6 +239,7 @@ def main(arguments: list[str]) -> int:
         "epochs": asked.epochs,
         "batch": asked.batch,
         "rate": asked.rate,
+        "decay": asked.decay,
         "bf16": asked.bf16,
         "compile": asked.compile,
         "torch": torch.__version__,
