@@ -75,7 +75,43 @@ def layer_row(network: Network, layer: Layer) -> Row:
         "weight_elements": network.parameters(layer),
         "gather_elements": gather,
         "output_elements": outputs,
+        **_passes(network, layer),
     }
+
+
+def _passes(network: Network, layer: Layer) -> Row:
+    """Return what a library of array operations passes over beside the operator itself."""
+    target = network.tensors[layer.outputs[0]]
+    clamps = 0
+    if layer.activation is not None:
+        clamps = sum(map(math.isfinite, (layer.activation.low, layer.activation.high)))
+    biased = layer.op in ("Conv", "Gemm") and len(layer.inputs) > 2 and bool(layer.inputs[2])
+    shape = network.tensors[layer.inputs[0]].shape if layer.inputs[0] in network.tensors else ()
+    pads = tuple(layer.attributes.get("pads") or ())
+    padded = 0
+    if any(pads) and len(pads) == 2 * (len(shape) - 2):
+        rank = len(pads) // 2
+        sides = (n + pads[i] + pads[i + rank] for i, n in enumerate(shape[2:]))
+        padded = math.prod((*shape[:2], *sides))
+    return {
+        "fused_elements": target.elements * (biased + clamps + bool(layer.residual)),
+        "padded_elements": padded,
+        "runs": _runs(network, layer, shape, target.shape) + (padded and math.prod(shape[:3])),
+    }
+
+
+def _runs(network: Network, layer: Layer, shape: tuple[int, ...], out: tuple[int, ...]) -> int:
+    """Return how many rows of memory a window is moved by: im2col's, or pooling's, axis by axis.
+
+    Along its first axis a window without a stride moves whole maps.
+    """
+    kernel = _kernel(network, layer)
+    if not kernel or len(shape) < 3 or len(out) < 3:
+        return len(layer.inputs) if layer.op == "Concat" else 0
+    maps, strided = math.prod(shape[:2]), max(layer.attributes.get("strides", (1,))) > 1
+    if "Pool" in layer.op:
+        return maps * (kernel[0] * (out[2] if strided else 1) + sum(kernel[1:]) * out[2])
+    return maps * out[2] * math.prod(kernel) if math.prod(kernel) > 1 or strided else 0
 
 
 def network_samples(network: Network, device: str = "", variant: str = "fp32") -> Samples:

@@ -5,7 +5,8 @@ fit, over the scale that rows of its kind have. The interval multiplies and divi
 by exp(scale x quantile of the scores): jackknife with whole groups left out (Barber, Candes,
 Ramdas, Tibshirani, Annals of Statistics 2021), each group weighing the same as in hierarchical
 conformal prediction (Lee, Barber, Willett, arXiv:2306.06342). A kind is an operator family and a
-decade of the predicted value; kinds with few rows borrow the common scale.
+decade of the predicted value; kinds with few rows borrow the common scale. A group's scores are
+taken over scales that its own errors had no part in: else the largest errors shrink their own.
 
 The scale is known from k groups only: the quantile is widened as Student's t with k - 1 degrees of
 freedom is against the normal distribution. Without any assumption k groups support a level of
@@ -91,15 +92,23 @@ def fit(
     error = np.abs(np.log(measured / predicted))
     weight = 1 / sizes[member]
     kind = kinds(predicted, families)
-    common = max(float(np.average(error, weights=weight)), SMALLEST)
-    scales = {}
-    for name in dict.fromkeys(kind.tolist()):
-        own = error[kind == name]
-        scales[name] = float((own.sum() + BORROWED * common) / (len(own) + BORROWED) / common)
-    score = error / np.array([scales[name] for name in kind.tolist()])
+    score = np.empty(len(error))
+    for group in range(len(names)):
+        own = member == group
+        others = _scales(error[~own], kind[~own], weight[~own])
+        score[own] = error[own] / np.array([others.get(name, 1.0) for name in kind[own].tolist()])
     order = np.argsort(score)
     reached = np.cumsum(weight[order]) / weight.sum()
     index = min(int(np.searchsorted(reached, level - 1e-12)), len(order) - 1)
     few = float(stats.t.ppf((1 + level) / 2, len(names) - 1) / stats.norm.ppf((1 + level) / 2))
     quantile = max(float(score[order][index]) * few, SMALLEST)
+    scales = _scales(error, kind, weight)
     return Spread(level=level, quantile=quantile, scales=scales, groups=len(names))
+
+
+def _scales(error: Floats, kind: Strings, weight: Floats) -> dict[str, float]:
+    """Return each kind's mean error relative to that of all, some of which it borrows."""
+    common = max(float(np.average(error, weights=weight)), SMALLEST)
+    names, member, sizes = np.unique(kind, return_inverse=True, return_counts=True)
+    means = (np.bincount(member, error) + BORROWED * common) / (sizes + BORROWED)
+    return dict(zip(names.tolist(), (means / common).tolist(), strict=True))

@@ -38,6 +38,9 @@ WORK = {
     "weight_elements": "constants read",
     "gather_elements": "elements of the im2col matrix, batch included",
     "output_elements": "activations written, batch included",
+    "fused_elements": "elements that bias, residual and clamp pass over again, batch included",
+    "padded_elements": "input with its padding where it has any, batch included",
+    "runs": "rows of memory that windows are moved by, batch included",
     "input_elements": "elements that a host hands over, batch included",
 }
 WHOLE = ("images", "input_elements")

@@ -32,6 +32,9 @@ FEATURES = (
     "output_elements",
     "activation_elements",
     "weight_elements",
+    "fused_elements",
+    "padded_elements",
+    "runs",
 )
 """Features with a term of their own, beside multiply-accumulates."""
 FEWEST_ROWS = 6

@@ -20,12 +20,18 @@ ADDED = (
 )
 
 
-def to_csv(costs: Sequence[tuple[Network, Cost]], **clocks: float) -> str:
-    """Return rows as CSV text: the columns of `Cost`, then labels and work, then clocks in MHz."""
+def to_csv(costs: Sequence[tuple[Network, Cost]], **columns: float | str) -> str:
+    """Return rows as CSV text: the columns of `Cost`, labels and work, then ``columns``.
+
+    Parameters
+    ----------
+    columns
+        Column -> its value in all rows: clocks, MHz, and what made the figures.
+    """
     text = StringIO()
     names = [column.name for column in fields(Cost)]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *ADDED, *clocks])
+    writer.writerow([*names, *ADDED, *columns])
     for network, cost in costs:
         layer = next(layer for layer in network.layers if layer.name == cost.layer)
         work = layer_row(network, layer)
@@ -33,7 +39,7 @@ def to_csv(costs: Sequence[tuple[Network, Cost]], **clocks: float) -> str:
             [
                 *(getattr(cost, name) for name in names),
                 *(work.get(name, 0) for name in ADDED),
-                *clocks.values(),
+                *columns.values(),
             ]
         )
     return text.getvalue()

@@ -111,16 +111,90 @@ def test_rows_out_of_range_are_refused_without_extrapolate(
     assert "--extrapolate" in text
 
 
-@pytest.mark.parametrize("wrong", ["", "a,b\n1,2\n", "latency_ns,macs.conv\n-1,5\n", "\x00\x01"])
-def test_wrong_files_are_one_line_exit_one_and_no_output(
-    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def other_unit(path: Path, column: str, scale: float) -> None:
+    """Scale one cell of the third row as if it were in another unit."""
+    rows = list(csv.reader(path.read_text().splitlines()))
+    place = rows[0].index(column)
+    rows[2][place] = repr(float(rows[2][place]) * scale)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("latency_ns", "duration", "line 1: no column latency_ns"),
+        ("macs,", "work,", "line 1: column"),
+        ("device", "latency_ms", "latency_ns and latency_ms both give latency"),
+        ("cpu,fp32,1,", "cpu,fp32,-1,", "line 2, column calls: '-1' is negative; correct"),
+        ("cpu,fp32,1,", "cpu,fp32,nan,", "line 2, column calls: 'nan' is not finite; correct"),
+        ("cpu,fp32,1,", "cpu,fp32,1 us,", "line 2, column calls: '1 us' is no number; write it"),
+        ("l0-1,", "l0-7,", "repeats bad.csv, line 3"),
+        ("net0,l0-0,", "net0,", "line 2 has 9 cells, the header has 10"),
+    ],
+)
+def test_wrong_samples_are_one_line_exit_one_and_no_output(
+    old: str, new: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is written when the samples are refused."""
+    """File, row and column are named, with what to do; nothing is written."""
+    path, out = write_samples(tmp_path / "bad.csv"), tmp_path / "bad.cost.json"
+    text = path.read_text()
+    if new == "l0-7,":
+        text = text.replace("net1,l0-1,", "net1,l0-7,")
+    elif new == "work,":
+        text = text.replace("macs,activation_elements", "work,activations").replace("calls", "n")
+        named = "line 1: no column says how much work"
+    else:
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    assert call("fit", path, "--out", out) == 1
+    message = refusal(capsys)
+    assert "bad.csv" in message
+    assert named in message
+    assert not out.exists()
+
+
+def test_a_row_in_another_unit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Microseconds among nanoseconds are a thousand times too small."""
+    path, out = write_samples(tmp_path / "bad.csv"), tmp_path / "bad.cost.json"
+    other_unit(path, "latency_ns", 1e-3)
+    assert call("fit", path, "--out", out) == 1
+    message = refusal(capsys)
+    assert "bad.csv, line 3" in message
+    assert "another unit?" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("wrong", [b"", b"a,b\n1,2\n", b"\x00\x01", bytes(range(256)) * 4096])
+def test_files_that_are_no_samples_write_nothing(
+    wrong: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Empty, another table, garbage; a gigabyte of it is refused at its first line too."""
     path, out = tmp_path / "bad.csv", tmp_path / "bad.cost.json"
-    path.write_text(wrong)
+    path.write_bytes(wrong)
     assert call("fit", path, "--out", out) == 1
     assert "bad.csv" in refusal(capsys)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"schema": 9}, "has schema 9, this version reads 1"), ({"sha256": "0"}, "its sha256")],
+)
+def test_a_wrong_model_file_is_refused(
+    change: dict[str, object], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A newer schema and a hash that does not fit; the plot is not written."""
+    data, model = write_samples(tmp_path / "cpu.csv"), tmp_path / "cpu.cost.json"
+    assert call("fit", data, "--out", model) == 0
+    model.write_text(json.dumps({**json.loads(model.read_text()), **change}))
+    capsys.readouterr()
+    plot = tmp_path / "plot.png"
+    assert call("evaluate", model, data, "--plot", plot) == 1
+    message = refusal(capsys)
+    assert "cpu.cost.json" in message
+    assert named in message
+    assert not plot.exists()
 
 
 def test_profile_writes_rows_that_plan_and_fit_read(
@@ -177,10 +251,12 @@ def test_profile_resumes_where_it_was_interrupted(
 def test_profile_sweeps_probes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Probes of two kinds are timed for a budget; at least five passes are made."""
     out = tmp_path / "sweep.csv"
-    arguments = ["--sweep", "pool,elementwise", "--probes", 10, "--budget", "1ms", "--warmup", 0]
+    arguments = ["--sweep", "pool,elementwise", "--probes", 40, "--budget", "1ms", "--warmup", 0]
     assert call("profile", *arguments, "--threads", 1, "--out", out) == 0
     assert "5 passes" in capsys.readouterr().out
-    assert len(from_csv(out.read_text())) == 10
+    ops = {row.op for row in from_csv(out.read_text())}
+    assert {"MaxPool", "Softmax"} <= ops
+    assert not {"Conv", "Gemm"} & ops
 
 
 def test_profile_simulates_the_accelerator(
@@ -194,6 +270,8 @@ def test_profile_simulates_the_accelerator(
     assert {row.variant for row in rows} == {"int8"}
     assert "norm" not in {row.layer for row in rows}
     assert "does not compute: " in capsys.readouterr().out
+    with out.open() as file:
+        assert {row["backend"] for row in csv.DictReader(file)} == {"model"}
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,15 @@ def test_noisy_kinds_have_wider_intervals() -> None:
     found = intervals.fit(predicted, measured, families, groups, 0.9)
     _, high = found.bounds(np.array([1e5, 1e5]), np.array(["conv", "add"]))
     assert np.log(high[1] / 1e5) > 2 * np.log(high[0] / 1e5)
+
+
+def test_a_group_does_not_shrink_the_errors_that_it_alone_has() -> None:
+    """A kind that stands in one group alone, with errors of a factor e, keeps its large scores."""
+    families = np.array(["conv"] * 90 + ["odd"] * 30)
+    predicted = np.full(120, 1e5)
+    measured = predicted * np.exp(np.where(families == "odd", 1.0, 0.05))
+    groups = np.array([f"g{i % 9}" for i in range(90)] + ["g9"] * 30)
+    found = intervals.fit(predicted, measured, families, groups, 0.95)
+    low, high = found.bounds(np.array([1e5]), np.array(["odd"]))
+    assert low[0] < 1e5 / np.e
+    assert high[0] > 1e5 * np.e

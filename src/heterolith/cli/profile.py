@@ -21,7 +21,8 @@ from heterolith.cli.options import AsJson, Shape, Threads, load_network
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import Cost, Subject
 from heterolith.metrics.models.write import to_csv
-from heterolith.metrics.sweep import KINDS, probes
+from heterolith.metrics.simulate import BACKENDS
+from heterolith.metrics.sweep import KINDS, probes, wanted
 from heterolith.sw import CpuWorker, Network
 
 FEWEST_PASSES = 5
@@ -42,6 +43,8 @@ class Session:
     budget_s: float
     out: Path | None
     resume: bool
+    ops: frozenset[str] = frozenset()
+    """Operators whose rows are kept; all where it is empty."""
 
 
 def profile(
@@ -50,18 +53,27 @@ def profile(
         typer.Argument(metavar="[MODEL.onnx]", help="ONNX network; none with --sweep"),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="cpu: measured here; fpga: simulated by the cycle model")
+        str, typer.Option(help="cpu: measured here; fpga: simulated, see --backend")
     ] = "cpu",
     config: Annotated[str, typer.Option(help="accelerator configuration, for fpga")] = "ultra96",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="fpga: model (cycles of the commands), functional (computes them too, in HLS C++) "
+            "or rtl (Verilator, minutes for a large network)"
+        ),
+    ] = "model",
     sweep: Annotated[
         str, typer.Option(metavar="KINDS", help=f"time designed probes: {','.join(KINDS)}")
     ] = "",
-    count: Annotated[int, typer.Option("--probes", min=1, help="probes of a sweep")] = 200,
+    count: Annotated[
+        int, typer.Option("--probes", min=1, help="most layers of a sweep, in small networks")
+    ] = 200,
     budget: Annotated[
         str, typer.Option(help="stop after this time, e.g. 3min; at least five passes")
     ] = "",
     threads: Threads = None,
-    warmup: Annotated[int, typer.Option(min=0, help="untimed runs of each layer")] = 2,
+    warmup: Annotated[int, typer.Option(min=0, help="untimed passes")] = 2,
     repetitions: Annotated[int, typer.Option(min=3, help="timed passes")] = 10,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on where an interrupted run with this --out ended")
@@ -85,13 +97,15 @@ def profile(
     if bool(sweep) == (model is not None):
         raise InputError("give either a MODEL.onnx or --sweep conv,fc,pool,elementwise")
     if device == "fpga":
-        _simulate(model, shape, config, out, as_json)
+        _simulate(model, shape, (config, backend), out, as_json)
         return
     if device != "cpu":
         raise unknown_name("device to measure", device, ["cpu", "fpga"])
+    ops: frozenset[str] = frozenset()
     if model is None:
         kinds = [kind.strip() for kind in sweep.split(",")]
         subjects, key = probes(kinds, count, seed), f"sweep {','.join(kinds)} {count} {seed}"
+        ops = wanted(kinds)
     else:
         network = load_network(model, shape)
         subjects = [Subject(network, api.make_inputs(network, f"random:{seed}"))]
@@ -105,6 +119,7 @@ def profile(
         budget_s=units.time_ns(budget, "budget") / 1e9 if budget else 0.0,
         out=out,
         resume=resume,
+        ops=ops,
     )
     _measure(session, as_json)
 
@@ -151,7 +166,8 @@ def _measure(session: Session, as_json: bool) -> None:
 def _rows(session: Session, times: list[list[int]]) -> Rows:
     costs = metrics.rows(session.subjects, "cpu", np.array(times))
     owners = [s.network for s in session.subjects for _ in s.network.layers]
-    return list(zip(owners[: len(costs)], costs, strict=True))
+    pairs = zip(owners[: len(costs)], costs, strict=True)
+    return [pair for pair in pairs if not session.ops or pair[1].op in session.ops]
 
 
 def _keep(session: Session, partial: Path, times: list[list[int]]) -> None:
@@ -190,21 +206,26 @@ def _kept(session: Session, partial: Path) -> list[list[int]]:
 
 
 def _simulate(
-    model: Path | None, shape: Sequence[str] | None, config: str, out: Path | None, as_json: bool
+    model: Path | None,
+    shape: Sequence[str] | None,
+    how: tuple[str, str],
+    out: Path | None,
+    as_json: bool,
 ) -> None:
-    """Write the accelerator's rows: cycles of the timing model at the configuration's clock."""
+    """Write the accelerator's rows: cycles of a configuration by a back end, at its clock."""
+    config, backend = how
     if model is None:
         raise InputError("probes are timed on the cpu; give a MODEL.onnx for the fpga")
     hw.config(config)
     network = load_network(model, shape)
-    rows, refused = metrics.simulate_fpga(network, config)
+    rows, refused = metrics.simulate_fpga(network, config, backend)
     if not rows:
         layer, reason = refused[0]
         raise InputError(f"the accelerator computes no layer of {network.name}: {layer}: {reason}")
     pairs = [(network, row) for row in rows]
     if out is not None:
-        write_atomic(out, to_csv(pairs).encode())
-    _show(pairs, f"accelerator {config}", "simulated", as_json)
+        write_atomic(out, to_csv(pairs, backend=backend).encode())
+    _show(pairs, f"accelerator {config}: {BACKENDS[backend]}", "simulated", as_json)
     if refused and not as_json:
         names = ", ".join(layer for layer, _ in refused)
         render.console().print(f"{len(refused)} layers it does not compute: {names}")

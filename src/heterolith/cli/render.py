@@ -13,9 +13,11 @@ from heterolith.api import RunResult
 from heterolith.boards import Platform
 from heterolith.cli.summary import print_json as print_json
 from heterolith.cli.summary import totals_text
+from heterolith.metrics.occupancy import usage
 from heterolith.scheduler.explain import NAMES as LIMIT_NAMES
 from heterolith.scheduler.gantt import headline, text
 from heterolith.scheduler.plan import Plan
+from heterolith.scheduler.usage import spans
 from heterolith.sw import Network
 
 
@@ -146,8 +148,9 @@ def show_plan(plan: Plan) -> None:
         f"(lower bound {certificate.lower_bound:.6g}; {escape(certificate.method)}, "
         f"{certificate.runtime_s:.2f} s)"
     )
+    used = usage(spans(plan))
     for name, line in text(plan).items():
-        out.print(f"  {name:>16} │{line}│")
+        out.print(f"  {name:>16} │{line}│ {used[name].occupancy:>4.0%} busy")
     rows = []
     for row in plan.assignments:
         others = [a for a in row.alternatives if a.objective is not None]
@@ -176,8 +179,8 @@ def show_plan(plan: Plan) -> None:
         out.print(f"note: {escape(note)}")
 
 
-def show_run(result: RunResult) -> None:
-    """Print what computed each device's layers, the deviation and the predicted figures."""
+def show_run(result: RunResult, times: Iterable[str]) -> None:
+    """Print what computed each device's layers, times, deviation and predicted figures."""
     out, plan = console(), result.plan
     out.print(f"[bold]{escape(headline(plan))}[/bold] (predicted)")
     layers = dict.fromkeys(result.devices_used, 0)
@@ -187,9 +190,8 @@ def show_run(result: RunResult) -> None:
     rows = ((name, count, backends[name]) for name, count in layers.items())
     out.print(table("", ("device", ">layers", "computed here by"), rows))
     out.print(f"int8 calibration: {escape(result.calibration)}")
-    out.print(
-        f"time on this host {result.trace.latency_ns / 1e6:.1f} ms (measured; not the board's)"
-    )
+    for line in times:
+        out.print(line)
     if result.segments:
         streams = "stream" if len(result.segments) == 1 else "streams"
         found = totals_text(result.totals)
