@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench clean synth notebooks check-formal check-tcl
+.PHONY: help demo test soak check format bench clean synth notebooks check-formal check-oldest check-tcl
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,6 +38,34 @@ $(PYNQ)/ready: pyproject.toml setup.py
 	PYTHONWARNINGS=ignore $(PYNQ)/bin/python -m pip install --quiet --disable-pip-version-check --group notebooks --editable '.[pynq]'
 	@touch $@
 
+# The oldest numpy that a board may have, with the newest onnx and ONNX Runtime that go with it. Left
+# out are operators newer than these.
+OLDEST := build/oldest
+OLDEST_PYTHON := $(shell for python in '$(PYTHON)' python3.10; do \
+	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' \
+	2> /dev/null && echo $$python && break; done)
+
+$(OLDEST)/ready: pyproject.toml setup.py
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	PYTHONWARNINGS=ignore $(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable . numpy==1.21.6 onnx==1.17.0 onnxruntime==1.16.3 'pytest>=8' 'hypothesis>=6.100'
+	@touch $@
+
+ifeq ($(OLDEST_PYTHON),)
+check-oldest: ## run what boards run on numpy 1.21: minutes
+	@echo 'check-oldest: SKIPPED, it needs Python 3.10 and none is here'
+else
+check-oldest: $(OLDEST)/ready
+	$(OLDEST)/bin/python -m pytest tests/test_board_imports.py tests/sw/test_execute.py \
+		tests/sw/test_cpu_worker.py tests/sw/test_stretch.py tests/sw/test_team.py \
+		tests/sw/test_fast_*.py tests/sw/test_int8.py tests/sw/test_quantize.py \
+		tests/sw/test_kernels.py tests/sw/test_ops.py tests/sw/test_ops_conv.py \
+		tests/sw/test_ops_integer.py tests/sw/test_ops_normalize.py tests/sw/test_ops_index.py \
+		tests/sw/test_ops_shape.py tests/sw/test_ops_reduce.py tests/sw/test_ops_recurrent.py \
+		tests/sw/test_ops_resize.py tests/sw/test_ops_window.py tests/sw/test_store.py \
+		-k 'not Gelu'
+endif
+
 ifeq ($(PYNQ_PYTHON),)
 notebooks: ## run the notebooks and the driver under PYNQ on the simulated board
 	@echo 'notebooks: SKIPPED, PYNQ needs Python 3.10, 3.11 or 3.12 and none is here'
@@ -52,6 +80,7 @@ soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of
 		tests/hw/test_driver.py \
 		tests/sw/test_kernels.py tests/sw/test_segments.py tests/scheduler/test_soak.py \
 		tests/scheduler/realtime/test_response.py
+	$(BIN)/python benchmarks/soundness.py --jobs 1000000
 
 check: $(VENV)/ready ## lint, types, floors, spelling: seconds
 	$(BIN)/ruff format --check .

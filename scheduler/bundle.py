@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from heterolith.errors import InputError
 from heterolith.hw.golden import LinearParameters
-from heterolith.scheduler.dispatch import Trace, dispatch, plan_units
+from heterolith.scheduler.dispatch import Trace, dispatch, load_workers, plan_units
 from heterolith.scheduler.plan import Plan
 from heterolith.sw.network import Array
 from heterolith.sw.quantize import QuantizedNetwork
@@ -146,6 +146,13 @@ class BundleRunner:
                 self._workers[name] = worker
             else:
                 self._workers[name] = CpuWorker(threads)
+
+    def compile_cpu(self, wanted: bool = True) -> None:
+        """Compile CPU layers; see `heterolith.api.Runner.compile_cpu`."""
+        for worker in self._workers.values():
+            if isinstance(worker, CpuWorker):
+                worker.stretches = wanted
+        load_workers(self._bundle.plan, self._bundle.quantized.network, self._workers)
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Trace]:
         """Run once; raises as `heterolith.scheduler.dispatch` does."""

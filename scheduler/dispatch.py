@@ -1,18 +1,19 @@
 """Carry out a plan on live workers: one thread per device, branches in parallel.
 
-Each device takes its units (layers, or segments where it takes these: `heterolith.sw.segments`) in
-one order common to all, and starts one as soon as the inputs are there; tensors
-change number format (float32 <-> int8 codes) where they enter a device. Needs numpy and the
-standard library alone. Invariant: every tensor is written once, and dropped after its last reader.
+Each device takes its units (layers, or segments and stretches where it takes these:
+`heterolith.sw.segments`) in one order common to all, and starts one as soon as the inputs are
+there; tensors change number format (float32 <-> int8 codes) where they enter a device. Needs numpy
+and the standard library alone. Invariant: every tensor is written once, and dropped after its last
+reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from heterolith.errors import InputError
 from heterolith.scheduler.plan import Plan
 from heterolith.sw.network import Array, Network
 from heterolith.sw.segments.partition import Unit, units
+from heterolith.sw.segments.stretch import stretched
 from heterolith.sw.worker import UnitWorker, Worker
 
 
@@ -37,7 +39,8 @@ class Codec(Protocol):
 class Event:
     """What happened when: host time in nanoseconds since the start of the run.
 
-    ``kind`` is ``layer``, ``segment`` (named by its first and last layer) or ``convert``.
+    ``kind`` is ``layer``, ``segment`` (several layers at once, named by its first and last) or
+    ``convert``; ``layers`` names the layers that ran.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Event:
     device: str
     start_ns: int
     end_ns: int
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +123,19 @@ class _Run:
         self.record(name, "convert", device, start_ns)
         return value
 
-    def record(self, name: str, kind: str, device: str, start_ns: int) -> None:
+    def record(
+        self, name: str, kind: str, device: str, start_ns: int, layers: tuple[str, ...] = ()
+    ) -> None:
         end_ns = perf_counter_ns() - self.begin_ns
         self.events.append(
-            Event(name=name, kind=kind, device=device, start_ns=start_ns, end_ns=end_ns)
+            Event(
+                name=name,
+                kind=kind,
+                device=device,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                layers=layers,
+            )
         )
 
     def serve(self, device: str, queue: Sequence[Unit]) -> None:
@@ -138,27 +151,36 @@ class _Run:
                 start_ns = perf_counter_ns() - self.begin_ns
                 outputs = _outputs(worker, unit, inputs)
                 kind = "layer" if len(unit.layers) == 1 else "segment"
-                self.record(unit.name, kind, device, start_ns)
+                layers = tuple(layer.name for layer in unit.layers)
+                self.record(unit.name, kind, device, start_ns, layers)
                 for name, value in outputs.items():
                     self.store.put(name, value)
         except BaseException as error:  # handed to the caller's thread
             self.store.fail(error)
 
 
+def _takes_units(worker: Worker) -> TypeGuard[UnitWorker]:
+    return isinstance(worker, UnitWorker) and bool(worker.lanes or worker.stretches)
+
+
 def _outputs(worker: Worker, unit: Unit, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-    if isinstance(worker, UnitWorker) and worker.lanes:
+    if _takes_units(worker):
         return worker.run_unit(unit, inputs)
     (layer,) = unit.layers
     return dict(zip(layer.outputs, worker.run(layer, inputs), strict=True))
 
 
-def plan_units(plan: Plan, network: Network, lanes: Mapping[str, int]) -> tuple[Unit, ...]:
+def plan_units(
+    plan: Plan, network: Network, lanes: Mapping[str, int], stretches: Collection[str] = ()
+) -> tuple[Unit, ...]:
     """Return what a plan hands out at once, in an order in which it can run.
 
     Parameters
     ----------
     lanes
         Device -> channels of a block, for the devices that take segments.
+    stretches
+        Devices that take stretches.
 
     Raises
     ------
@@ -174,7 +196,31 @@ def plan_units(plan: Plan, network: Network, lanes: Mapping[str, int]) -> tuple[
     for layer in network.layers:
         if layer.name not in place:
             raise InputError(f"the plan does not place layer {layer.name!r}; plan this model again")
-    return units(network, place, lanes)
+    return stretched(network, units(network, place, lanes), stretches)
+
+
+def load_workers(plan: Plan, network: Network, workers: Mapping[str, Worker]) -> tuple[Unit, ...]:
+    """Give every worker its part of a plan; return the units in an order in which they can run.
+
+    Raises
+    ------
+    InputError
+        As `dispatch`.
+    """
+    taking = {device: each for device, each in workers.items() if _takes_units(each)}
+    lanes = {device: each.lanes for device, each in taking.items() if each.lanes}
+    whole = [device for device, each in taking.items() if each.stretches]
+    work = plan_units(plan, network, lanes, whole)
+    missing = [unit.device for unit in work if unit.device not in workers]
+    if missing:
+        raise InputError(f"the plan uses device {missing[0]!r}, which has no worker here")
+    for unit in work:
+        worker = workers[unit.device]
+        if _takes_units(worker):
+            worker.load_unit(network, unit)
+        else:
+            worker.load(network, unit.layers[0])
+    return work
 
 
 def _serve_all(run: _Run, queues: Mapping[str, Sequence[Unit]]) -> None:
@@ -201,6 +247,7 @@ def dispatch(
     workers: Mapping[str, Worker],
     codec: Codec | None,
     inputs: Mapping[str, Array],
+    work: Sequence[Unit] | None = None,
 ) -> tuple[dict[str, Array], Trace]:
     """Run a plan once.
 
@@ -213,6 +260,8 @@ def dispatch(
         ``None`` if there is no such device.
     inputs
         Network inputs by name, float32.
+    work
+        What `load_workers` returned for these workers; without it that is called first.
 
     Returns
     -------
@@ -224,29 +273,15 @@ def dispatch(
     InputError
         If the plan was made for another network or a device has no worker.
     """
-    lanes = {
-        device: worker.lanes
-        for device, worker in workers.items()
-        if isinstance(worker, UnitWorker) and worker.lanes
-    }
-    work = plan_units(plan, network, lanes)
+    work = load_workers(plan, network, workers) if work is None else work
     queues: dict[str, list[Unit]] = {}
     for unit in work:
         queues.setdefault(unit.device, []).append(unit)
-    missing = [device for device in queues if device not in workers]
-    if missing:
-        raise InputError(f"the plan uses device {missing[0]!r}, which has no worker here")
-    for unit in work:
-        worker = workers[unit.device]
-        if isinstance(worker, UnitWorker) and worker.lanes:
-            worker.load_unit(network, unit)
-        else:
-            worker.load(network, unit.layers[0])
     run = _Run(network.outputs, work, workers, codec)
     for name, value in inputs.items():
         run.store.put(name, value)
     _serve_all(run, queues)
-    outputs = {}
+    outputs: dict[str, Array] = {}
     for name in network.outputs:
         result = run.store.take(name)
         if result is not None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from onnx import AttributeProto
 
 _CANONICAL_OPSET = 18
-# Operators whose canonical form is newer.
-_NEWER_FORM = {"DFT": 20, "GroupNormalization": 21}
+NEWER_FORM = {"DFT": 20, "GroupNormalization": 21}
+"""Operator -> operator set of its canonical form, where that is not the usual one."""
 _LEGACY = ("consumed_inputs", "is_test", "spatial", "broadcast", "output_sequence")
 
 
@@ -48,7 +48,7 @@ def canonicalize(node: Node, draft: Draft) -> None:
         rule(node, draft)
     for name in _LEGACY:
         node.attributes.pop(name, None)
-    newest = _NEWER_FORM.get(node.op, _CANONICAL_OPSET)
+    newest = NEWER_FORM.get(node.op, _CANONICAL_OPSET)
     schema = schema_of(node.op, newest) or schema_of(node.op, node.opset)
     assert schema is not None  # check_nodes has seen it
     wanted = _defaults(node.op, schema.since_version)

@@ -6,14 +6,14 @@ drops each tensor after its last reader. Invariant: inputs and constants are nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import Array, Layer, Network
-from heterolith.sw.ops import check, compute
+from heterolith.sw.ops import check, compute, fitting
 from heterolith.sw.ops.tiling import TILED, Finish, Job
 from heterolith.sw.scores import score_layers, widen
 from heterolith.sw.workers.team import Team
@@ -58,6 +58,23 @@ def _check_array(name: str, inputs: Mapping[str, Array], network: Network) -> No
         raise InputError(f"input {name!r} is {value.dtype.name} of shape {value.shape}; {needs}")
 
 
+def check_results(network: Network, layer: Layer, results: Sequence[Array]) -> None:
+    """Check what a layer gave against what the network says that it gives.
+
+    Raises
+    ------
+    InputError
+        If a shape or dtype differs: operands of mixed types, or a network put together wrongly.
+    """
+    for name, value in zip(layer.outputs, results, strict=True):
+        kind = network.tensors.get(name)
+        if kind is not None and (value.shape, value.dtype.name) != (kind.shape, kind.dtype):
+            raise InputError(
+                f"result {name!r} is {value.dtype.name} of shape {value.shape}, but {network.name} "
+                f"says {kind.dtype} of shape {kind.shape}"
+            )
+
+
 def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -> tuple[Array, ...]:
     """Compute a layer: its operator, plus the residual, clamped by the activation.
 
@@ -83,7 +100,8 @@ def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -
     tiled = TILED.get(layer.op)
     if tiled is not None and len(layer.outputs) == 1:
         check(layer.op, layer.attributes)
-        return (tiled(Job(layer.attributes, inputs, finish), team or Team(1)),)
+        with fitting(layer.op, inputs):
+            return (tiled(Job(layer.attributes, inputs, finish), team or Team(1)),)
     results = compute(layer.op, layer.attributes, inputs, len(layer.outputs))
     if finish.residual is None and finish.activation is None:
         return results
@@ -140,6 +158,7 @@ def execute(
             for layer in network.layers:
                 with naming(layer):
                     results = apply_scored(layer, arrays, team, scores)
+                    check_results(network, layer, results)
                 arrays.update(zip(layer.outputs, results, strict=True))
                 for name in last_readers.get(layer.name, ()):
                     del arrays[name]

@@ -32,8 +32,10 @@ class RunTimeShapeError(InputError):
 
     def __init__(self, what: str, names: Sequence[str]) -> None:
         super().__init__(
-            f"{what}: the shape of its result depends on values computed at run time; "
-            "export the model with static shapes, or bind the inputs they come from"
+            f"{what}: the shape of its result depends on values computed at run time "
+            f"({', '.join(names)}), and a plan needs static shapes; cut the model there with "
+            f"onnx.utils.extract_model(..., output_names={list(names)}) and plan that part, or run "
+            "the whole model on the CPU with heterolith.sw.backend"
         )
         self.names = tuple(names)
 

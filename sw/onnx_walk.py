@@ -44,7 +44,8 @@ _DATA_DEPENDENT = (
 )
 # Operators whose sizes may be given in floats.
 _FLOAT_SIZES = ("OneHot", "Resize")
-# Operators whose result types onnx tells wrong: STFT's spectrum is always two-sided to it.
+# Operators whose result types onnx tells wrong: STFT's spectrum is always two-sided to it. So are
+# pools that round up: it counts windows that start behind the input.
 _MISTOLD = ("STFT",)
 # Operators some of whose modes no device knows, which computing them once on zeros tells.
 _PARTLY_KNOWN = (
@@ -246,17 +247,19 @@ class Walk:
             ops.check(node.op, node.attributes)
         except InputError as error:
             raise InputError(f"{node.what}: {error}") from None
-        if node.op in _MISTOLD or any(types.get(name) is None for name in node.outputs):
+        mistold = node.op in _MISTOLD or node.attributes.get("ceil_mode")
+        if mistold or any(types.get(name) is None for name in node.outputs):
             self._refuse_unknown_sizes(node)
             types = dict(zip(node.outputs, self._probe(node), strict=True))
         elif node.op in _PARTLY_KNOWN:
             computed = self._probe(node)
             if computed != [types[name] for name in node.outputs]:
                 raise InputError(f"{node.what} gives {computed}, but {types} is inferred")
+        _check_addend(node, draft, types)
         for name in node.outputs:
             kind = types[name]
             assert kind is not None
-            if 0 in kind.shape and not self.allow_empty:
+            if min(kind.shape, default=1) < (0 if self.allow_empty else 1):
                 raise InputError(
                     f"{node.what}: result {name!r} of shape {list(kind.shape)} has no elements; "
                     "choose larger input shapes"
@@ -297,6 +300,20 @@ class Walk:
             zeros = None if kind is None else splat(np.zeros((), kind.dtype), kind.shape)
             values.append(self.draft.constants.get(name, zeros))
         return [TensorType(value.shape, value.dtype.name) for value in self._compute(node, values)]
+
+
+def _check_addend(node: Node, draft: Draft, types: Mapping[str, TensorType | None]) -> None:
+    """Refuse an addend of Gemm that does not broadcast to the product, which onnx lets pass."""
+    if node.op != "Gemm" or len(node.inputs) < 3:
+        return
+    addend, product = draft.type_of(node.inputs[2]), types[node.outputs[0]]
+    assert product is not None
+    padded = (*(1,) * (2 - len(addend.shape)), *addend.shape)
+    if len(padded) > 2 or any(a not in (1, b) for a, b in zip(padded, product.shape, strict=True)):
+        raise InputError(
+            f"{node.what}: C of shape {addend.shape} does not broadcast to the product's "
+            f"{product.shape}"
+        )
 
 
 def _constant_value(attributes: Mapping[str, Any], name: str) -> Array:

@@ -72,11 +72,14 @@ class UnitWorker(Worker, Protocol):
     Attributes
     ----------
     lanes
-        Channels of a block of its memory if it takes segments (`heterolith.sw.segments`); 0 if it
-        takes layer by layer.
+        Channels of a block of its memory if it takes segments (`heterolith.sw.segments`), else 0.
+    stretches
+        Whether it takes stretches (`heterolith.sw.segments.stretch`). A worker that takes neither
+        is given layer by layer.
     """
 
     lanes: int
+    stretches: bool
 
     def load_unit(self, network: Network, unit: Unit) -> None:
         """Prepare a unit.

@@ -15,9 +15,19 @@ from heterolith.errors import InfeasibleError, InputError
 from heterolith.metrics import Cost
 from heterolith.scheduler import Limits, Plan, Request, Trace
 from heterolith.scheduler.bundle import Bundle, compile_bundle
+from heterolith.scheduler.dispatch import load_workers
+from heterolith.scheduler.variants import plannable, realized
 from heterolith.sw import Array, CpuWorker, FpgaWorker, Network, Worker
 from heterolith.sw.inputs import make_inputs
-from heterolith.sw.segments import SegmentOptions, SegmentReport, Site, Totals, site_of, totals
+from heterolith.sw.segments import (
+    SegmentOptions,
+    SegmentReport,
+    Site,
+    Totals,
+    Unit,
+    site_of,
+    totals,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +99,7 @@ def plan(
     profile: Sequence[Cost] = (),
     pins: Mapping[str, str] | None = None,
     time_limit_s: float = 60.0,
+    variants: bool = False,
     **limits: str,
 ) -> Plan:
     """Place every layer at the least objective under the limits, with a certificate.
@@ -101,8 +112,11 @@ def plan(
         Measured rows (`heterolith.metrics.measure`) that replace modelled costs.
     pins
         Layer name or shell pattern (``conv*``) -> device name: these layers go nowhere else.
+    variants
+        Whether low ranks among the profile's rows may be chosen.
     **limits
-        ``deadline="33ms"``, ``power="4W"`` (average), ``peak_power="9W"``, ``memory="512MiB"``.
+        ``deadline="33ms"``, ``power="4W"`` (average), ``peak_power="9W"``, ``memory="512MiB"``,
+        ``accuracy_loss="1%"`` (sum of the measured losses of the profile's rows).
 
     Raises
     ------
@@ -113,7 +127,8 @@ def plan(
     """
     target = boards.load(platform) if isinstance(platform, str) else platform
     request = Request(objective=objective, limits=parse_limits(**limits))
-    costs = metrics.pin(metrics.estimate(network, target, profile), pins or {})
+    rows = plannable(profile, target, variants)
+    costs = metrics.pin(metrics.estimate(network, target, rows), pins or {})
     notes: tuple[str, ...] = ()
     if objective == "power" and request.limits.deadline_ns is None:
         least = scheduler.make_plan(
@@ -136,6 +151,7 @@ def parse_limits(**limits: str) -> Limits:
         "power": ("average_power_mw", units.power_mw),
         "peak_power": ("peak_power_mw", units.power_mw),
         "memory": ("memory_bytes", units.memory_bytes),
+        "accuracy_loss": ("accuracy_loss_ppm", units.share_ppm),
     }
     values = {}
     for name, text in limits.items():
@@ -176,7 +192,9 @@ class Runner:
         device: str = "golden",
         options: SegmentOptions | None = None,
     ) -> None:
+        plan, network = realized(plan, network, calibration)
         self.plan, self.network = plan, network
+        self._work: tuple[Unit, ...] | None = None
         target = boards.load(plan.platform)
         kinds = {name: target.device(name).kind for name in devices_used(plan)}
         self._quantized = sw.quantize(network, calibration) if "fpga" in kinds.values() else None
@@ -198,7 +216,32 @@ class Runner:
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Trace]:
         """Run once; raises as `heterolith.scheduler.dispatch` does."""
-        return scheduler.dispatch(self.plan, self.network, self._workers, self._quantized, inputs)
+        plan, network, workers = self.plan, self.network, self._workers
+        if self._work is None:
+            self._work = load_workers(plan, network, workers)
+        return scheduler.dispatch(plan, network, workers, self._quantized, inputs, self._work)
+
+    def compile_cpu(self, wanted: bool = True) -> None:
+        """Compile CPU layers that follow each other undisturbed by other devices.
+
+        Later runs equal earlier ones up to the rounding of the compiled paths, about 1e-4 of the
+        largest value (`heterolith.sw.fast`). They are faster where many layers follow each other;
+        compiling takes as long as 2 to 20 runs (``benchmarks/cpu_units.py``).
+
+        Parameters
+        ----------
+        wanted
+            False runs the layers one by one again.
+
+        Raises
+        ------
+        InputError
+            As `run`.
+        """
+        for worker in self._workers.values():
+            if isinstance(worker, CpuWorker):
+                worker.stretches = wanted
+        self._work = load_workers(self.plan, self.network, self._workers)
 
     def segments(self) -> tuple[SegmentReport, ...]:
         """Return the accelerator's command streams with their last runs."""
@@ -253,6 +296,7 @@ def compile_plan(
     InputError
         If the plan was made for another network or uses a GPU.
     """
+    plan, network = realized(plan, network, calibration)
     target = boards.load(plan.platform)
     kinds = {name: target.device(name).kind for name in devices_used(plan)}
     sites: dict[str, Site] = {

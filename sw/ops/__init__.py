@@ -8,7 +8,8 @@ function: positional parameters are inputs, keywords are attributes. Results may
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,10 @@ from heterolith.sw.ops import (
     shape,
     signal,
 )
+from heterolith.sw.ops.limits import check_values
 from heterolith.sw.ops.window import GEOMETRY
 
-__all__ = ["OPERATORS", "check", "compute"]
+__all__ = ["OPERATORS", "check", "compute", "fitting"]
 
 _Function = Callable[..., Array | tuple[Array, ...]]
 
@@ -220,19 +222,20 @@ _ONE_OUTPUT: dict[str, _Function] = {
 }
 # What computes an operator when more than its first output is wanted.
 _MORE_OUTPUTS: dict[str, _Function] = {"MaxPool": pool.max_pool_with_indices}
+_CONVOLUTION = GEOMETRY - {"ceil_mode"}
 # Attributes of the functions that take any keyword.
 _KEYWORDS = {
     "Attention": attention.ATTENTION,
     "AveragePool": GEOMETRY,
-    "Conv": GEOMETRY,
-    "ConvInteger": GEOMETRY,
-    "ConvTranspose": GEOMETRY | {"output_padding", "output_shape"},
-    "DeformConv": GEOMETRY,
+    "Conv": _CONVOLUTION,
+    "ConvInteger": _CONVOLUTION,
+    "ConvTranspose": _CONVOLUTION | {"output_padding", "output_shape"},
+    "DeformConv": _CONVOLUTION,
     "GRU": recurrent.ATTRIBUTES | {"linear_before_reset"},
     "LSTM": recurrent.ATTRIBUTES | {"input_forget"},
     "LpPool": GEOMETRY,
     "MaxPool": GEOMETRY,
-    "QLinearConv": GEOMETRY,
+    "QLinearConv": _CONVOLUTION,
     "RNN": recurrent.ATTRIBUTES,
     "Resize": resize.ATTRIBUTES,
 }
@@ -253,19 +256,33 @@ _ATTRIBUTES = {
 }
 
 
-def check(op: str, attributes: Iterable[str]) -> None:
-    """Check that operator and attributes are known.
+def check(op: str, attributes: Mapping[str, Any]) -> None:
+    """Check that operator and attributes are known, and that their values have a meaning.
 
     Raises
     ------
     InputError
-        If they are not; the message names near ones.
+        If they are not; the message names near ones, or the bound of a value.
     """
     if op not in OPERATORS:
         raise unknown_name("operator", op, OPERATORS)
     strange = sorted(set(attributes) - _ATTRIBUTES[op])
     if strange:
         raise unknown_name(f"attribute of {op}", strange[0], _ATTRIBUTES[op])
+    check_values(op, attributes)
+
+
+@contextmanager
+def fitting(op: str, inputs: Sequence[Array | None]) -> Iterator[None]:
+    """Name operator and inputs in an `InputError` if numpy finds that they do not fit."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        types = ", ".join("-" if x is None else f"{x.dtype}{x.shape}" for x in inputs)
+        raise InputError(f"{op} does not fit inputs {types}: {error}") from error
 
 
 def compute(
@@ -299,14 +316,8 @@ def compute(
     """
     check(op, attributes)
     function = _ONE_OUTPUT[op] if n_outputs == 1 else _MORE_OUTPUTS.get(op, _ONE_OUTPUT[op])
-    try:
-        with np.errstate(all="ignore"):
-            result = function(*inputs, **attributes)
-    except InputError:
-        raise
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        types = ", ".join("-" if x is None else f"{x.dtype}{x.shape}" for x in inputs)
-        raise InputError(f"{op} does not fit inputs {types}: {error}") from error
+    with fitting(op, inputs):
+        result = function(*inputs, **attributes)
     results = result if isinstance(result, tuple) else (result,)
     if len(results) < n_outputs:
         raise InputError(f"{op} gives {len(results)} outputs here, {n_outputs} were asked for")

@@ -107,6 +107,8 @@ def layer_normalization(
     ``stash_type`` 1 (float32 statistics) is the only one supported; float64 keeps its own.
     """
     _check_stash(stash_type, "LayerNormalization")
+    if not -x.ndim <= axis < x.ndim:
+        raise InputError(f"LayerNormalization axis {axis} of rank {x.ndim}")
     axes = tuple(range(axis + x.ndim if axis < 0 else axis, x.ndim))
     normal, mean, inverse = _standardize(x, axes, epsilon)
     out = normal * scale

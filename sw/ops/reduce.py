@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from heterolith.errors import InputError
 from heterolith.sw.network import Array
 from heterolith.sw.ops.pool import highest, lowest
 from heterolith.sw.ops.shape import integers
@@ -23,11 +24,20 @@ def _places(x: Array, axes: Array | None, noop: int) -> tuple[int, ...]:
     return () if noop else tuple(range(x.ndim))
 
 
+def _check_range(dtype: np.dtype[Any], real: Callable[[], Array]) -> None:
+    """Refuse results of integers that leave their range, given in float64."""
+    if dtype.kind in "iu":
+        limits, values = np.iinfo(dtype), real()
+        if not np.all((values >= limits.min) & (values < limits.max + 1)):
+            raise InputError(f"a reduction of {dtype} leaves its range; cast to float first")
+
+
 def reduce_sum(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return sums over axes."""
+    """Return sums over axes; raises `InputError` where one of integers leaves their range."""
     places = _places(x, axes, noop_with_empty_axes)
+    _check_range(x.dtype, lambda: np.sum(x, axis=places, dtype=np.float64))
     return np.sum(x, axis=places, keepdims=bool(keepdims), dtype=x.dtype)
 
 
@@ -59,8 +69,9 @@ def reduce_min(
 def reduce_prod(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return products over axes."""
+    """Return products over axes; raises `InputError` where one of integers leaves their range."""
     places = _places(x, axes, noop_with_empty_axes)
+    _check_range(x.dtype, lambda: np.prod(x, axis=places, dtype=np.float64))
     out: Array = np.prod(x, axis=places, keepdims=bool(keepdims), dtype=x.dtype)
     return out
 
@@ -68,16 +79,18 @@ def reduce_prod(
 def reduce_l1(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return sums of magnitudes over axes."""
+    """Return sums of magnitudes over axes; raises `InputError` as `reduce_sum`."""
     places = _places(x, axes, noop_with_empty_axes)
+    _check_range(x.dtype, lambda: np.sum(np.abs(x, dtype=np.float64), axis=places))
     return np.sum(np.abs(x), axis=places, keepdims=bool(keepdims), dtype=x.dtype)
 
 
 def reduce_sum_square(
     x: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Array:
-    """Return sums of squares over axes."""
+    """Return sums of squares over axes; raises `InputError` as `reduce_sum`."""
     places = _places(x, axes, noop_with_empty_axes)
+    _check_range(x.dtype, lambda: np.sum(np.square(x, dtype=np.float64), axis=places))
     return np.sum(np.square(x), axis=places, keepdims=bool(keepdims), dtype=x.dtype)
 
 

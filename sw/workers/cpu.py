@@ -1,7 +1,9 @@
 """The CPU worker: numpy on some of this machine's cores.
 
-Layers are cut into parts for a `Team` of threads (`heterolith.sw.ops.tiling`). Invariant: what a
-worker returns depends on layer, constants and inputs alone; several workers may run side by side.
+Layers are cut into parts for a `Team` of threads (`heterolith.sw.ops.tiling`); on request, layers
+that follow each other undisturbed are compiled into one program (`heterolith.sw.fast`). Invariant:
+what a worker returns depends on layers, constants and inputs alone; several workers may run side by
+side.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw.execute import apply_scored, check_activations, naming
+from heterolith.sw.execute import apply_scored, check_activations, check_results, naming
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.ops import check
 from heterolith.sw.scores import score_layers
+from heterolith.sw.segments.partition import Unit
 from heterolith.sw.workers.team import Team, available_cores
 
 if TYPE_CHECKING:
@@ -35,6 +38,15 @@ class _Loaded:
     scores: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A stretch as a network of its own."""
+
+    network: Network
+    unit: Unit
+    program: CompiledNetwork
+
+
 class CpuWorker:
     """A `heterolith.sw.worker.Worker` on numpy.
 
@@ -42,6 +54,9 @@ class CpuWorker:
     ----------
     threads
         Threads to use, by default one per core that this process may use.
+    stretches
+        Take stretches of a plan and compile each. Loading takes as long as a few runs, a run is
+        shorter; results differ by the rounding of the compiled paths.
 
     Raises
     ------
@@ -51,12 +66,15 @@ class CpuWorker:
 
     kind = "cpu"
     number_format = "float32"
+    lanes = 0
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, *, stretches: bool = False) -> None:
         self._team = Team(available_cores() if threads is None else threads)
         plural = "" if self._team.threads == 1 else "s"
-        self.backend = f"numpy {np.__version__}, {self._team.threads} thread{plural}"
+        self._numpy = f"numpy {np.__version__}, {self._team.threads} thread{plural}"
+        self.backend, self.stretches = self._numpy, stretches
         self._loaded: dict[str, _Loaded] = {}
+        self._compiled: dict[str, _Compiled] = {}
         self._lock = Lock()
         self._counters = {"layers": 0, "macs": 0, "busy_ns": 0}
 
@@ -89,7 +107,7 @@ class CpuWorker:
         Raises
         ------
         InputError
-            If the layer was not loaded, or an activation has another shape or dtype.
+            If the layer was not loaded, or an activation or a result has another shape or dtype.
         """
         loaded = self._loaded.get(layer.name)
         if loaded is None or loaded.layer is not layer:
@@ -101,11 +119,54 @@ class CpuWorker:
             check_activations(loaded.network, layer, inputs)
             arrays = {**inputs, **loaded.constants}
             results = apply_scored(layer, arrays, self._team, loaded.scores)
-        with self._lock:
-            self._counters["layers"] += 1
-            self._counters["macs"] += layer.macs
-            self._counters["busy_ns"] += perf_counter_ns() - start_ns
+            check_results(loaded.network, layer, results)
+        self._count((layer,), start_ns)
         return results
+
+    def load_unit(self, network: Network, unit: Unit) -> None:
+        """Prepare a unit; a stretch of several layers is compiled.
+
+        Raises
+        ------
+        InputError
+            As `load`.
+        """
+        known = self._compiled.get(unit.name)
+        if known is not None and known.network is network and known.unit == unit:
+            return
+        part = _part(network, unit)
+        # Scores whose softmax lies elsewhere would not be guarded in a network of their own.
+        guarded = score_layers(network).intersection(layer.name for layer in unit.layers)
+        if len(unit.layers) == 1 or guarded != score_layers(part):
+            for layer in unit.layers:
+                self.load(network, layer)
+            return
+        from heterolith.sw.fast import Options
+
+        # Forking beside the threads of other workers is not safe.
+        program = self.compile(part, Options(workers="threads", tune_s=0.0))
+        self._compiled[unit.name] = _Compiled(network, unit, program)
+        layers = sum(len(each.unit.layers) for each in self._compiled.values())
+        self.backend = f"{self._numpy}, {layers} layers compiled into {len(self._compiled)}"
+
+    def run_unit(self, unit: Unit, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Compute a loaded unit; see `heterolith.sw.worker.UnitWorker.run_unit`.
+
+        Raises
+        ------
+        InputError
+            If the unit was not loaded, or an activation has another shape or dtype.
+        """
+        known = self._compiled.get(unit.name)
+        if known is not None and known.unit == unit:
+            start_ns = perf_counter_ns()
+            outputs = known.program.run({x: inputs[x] for x in unit.inputs if x in inputs})
+            self._count(unit.layers, start_ns)
+            return outputs
+        arrays = dict(inputs)
+        for layer in unit.layers:
+            arrays.update(zip(layer.outputs, self.run(layer, arrays), strict=True))
+        return {name: arrays[name] for name in unit.outputs}
 
     def compile(self, network: Network, options: Options | None = None) -> CompiledNetwork:
         """Return a whole network compiled for this worker's number of threads.
@@ -131,3 +192,27 @@ class CpuWorker:
         """End the threads and forget all layers."""
         self._team.close()
         self._loaded.clear()
+        for known in self._compiled.values():
+            known.program.close()
+        self._compiled.clear()
+
+    def _count(self, layers: Sequence[Layer], start_ns: int) -> None:
+        with self._lock:
+            self._counters["layers"] += len(layers)
+            self._counters["macs"] += sum(layer.macs for layer in layers)
+            self._counters["busy_ns"] += perf_counter_ns() - start_ns
+
+
+def _part(network: Network, unit: Unit) -> Network:
+    """Return a unit as a network of its own."""
+    read = {name for layer in unit.layers for name in (*layer.inputs, layer.residual)}
+    made = {name for layer in unit.layers for name in layer.outputs}
+    return Network(
+        name=unit.name,
+        inputs=unit.inputs,
+        outputs=unit.outputs,
+        layers=unit.layers,
+        tensors={x: kind for x, kind in network.tensors.items() if x in read | made},
+        constants={x: value for x, value in network.constants.items() if x in read},
+        opset=network.opset,
+    )

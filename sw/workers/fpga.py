@@ -63,6 +63,7 @@ class FpgaWorker:
 
     kind = "fpga"
     number_format = "int8"
+    stretches = False
 
     def __init__(
         self,

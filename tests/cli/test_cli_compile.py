@@ -149,7 +149,7 @@ def test_bad_command_lines_are_refused_in_one_line(
         "neither an .npy": [*run, "--input", "random:x", "--device", "golden"],
         "--input": run,
         "invalid choice": [*run, "--input", "random:0", "--device", "gpu"],
-        "no number of threads": [*run, "--input", "random:0", "--threads", "0"],
+        "no number above 0": [*run, "--input", "random:0", "--threads", "0"],
         "no whole bundle": ["run", damaged, "--input", "random:0"],
         "does not end in .hlb": ["compile", DIGITS, "--platform", "ultra96-v2", "-o", out],
         "needs --platform": ["compile", DIGITS, "-o", tmp_path / "x.hlb"],

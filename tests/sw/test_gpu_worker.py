@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from heterolith.errors import InputError, MissingExtraError
+from heterolith.sw.execute import execute
 from heterolith.sw.network import Activation, TensorType
 from heterolith.sw.workers import gpu
 from heterolith.sw.workers.onnx_layer import layer_model
@@ -156,8 +157,86 @@ def test_a_result_of_another_shape_is_refused(layer_network):
 def test_a_session_error_is_one_line(layer_network):
     """What ONNX Runtime refuses is reported with the layer's name."""
     network, _ = layer_network("Relu", {}, [X])
-    object.__setattr__(network.layers[0], "attributes", {"beta": 1})
+    network = replace(network, tensors={**network.tensors, "y0": TensorType((1, 3, 8, 8), "int8")})
     worker = gpu.GpuWorker(1)
     with pytest.raises(InputError, match=r"^layer 'layer' \(Relu\): ONNX Runtime on .*") as caught:
         worker.load(network, network.layers[0])
     assert "\n" not in str(caught.value)
+
+
+def normal(seed, *shape):
+    """Return a standard normal float32 array."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def codes(seed, *shape):
+    """Return 8-bit codes with their scale and zero point."""
+    values = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    return [values, np.array(0.1, np.float32), np.array(120, np.uint8)]
+
+
+RESULT = [np.array(0.9, np.float32), np.array(120, np.uint8)]
+LATER = [
+    ("AffineGrid", 20, {}, [normal(0, 1, 2, 3), np.array([1, 1, 4, 5])]),
+    ("AveragePool", 19, {"kernel_shape": (3, 3), "dilations": (2, 2)}, [normal(0, 1, 2, 8, 8)]),
+    ("Attention", 23, {"is_causal": 1}, [normal(seed, 1, 2, 4, 8) for seed in range(3)]),
+    ("BitCast", 26, {"to": 6}, [normal(0, 3, 4)]),
+    ("CumProd", 26, {}, [normal(0, 3, 4), np.array(1)]),
+    (
+        "DeformConv",
+        19,
+        {"kernel_shape": (2, 2)},
+        [normal(0, 1, 2, 4, 4), normal(1, 3, 2, 2, 2), normal(2, 1, 8, 3, 3)],
+    ),
+    ("DFT", 20, {}, [normal(0, 1, 8, 1), None, np.array(1)]),
+    ("Gelu", 20, {}, [normal(0, 3, 4)]),
+    (
+        "GroupNormalization",
+        21,
+        {"num_groups": 2},
+        [normal(0, 1, 4, 3, 3), normal(1, 4), normal(2, 4)],
+    ),
+    ("Pad", 20, {"mode": "wrap"}, [normal(0, 3, 4), np.array([0, 2, 0, 1])]),
+    ("RMSNormalization", 23, {"axis": -1}, [normal(0, 3, 8), normal(1, 8)]),
+    ("RotaryEmbedding", 23, {}, [normal(0, 1, 2, 4, 8), normal(1, 1, 4, 4), normal(2, 1, 4, 4)]),
+    ("Swish", 24, {"alpha": 1.5}, [normal(0, 3, 4)]),
+    ("TensorScatter", 24, {}, [normal(0, 2, 3, 5, 4), normal(1, 2, 3, 2, 4), np.array([0, 2])]),
+    ("QGemm", 18, {"transB": 1}, [*codes(0, 3, 4), *codes(1, 5, 4), None, *RESULT]),
+    ("QLinearAdd", 18, {}, [*codes(0, 3, 4), *codes(1, 3, 4), *RESULT]),
+    ("QLinearMul", 18, {}, [*codes(0, 3, 4), *codes(1, 3, 4), *RESULT]),
+    ("QLinearGlobalAveragePool", 18, {}, [*codes(0, 1, 3, 4, 4), *RESULT]),
+]
+
+
+@pytest.mark.parametrize(("op", "opset", "attributes", "inputs"), LATER, ids=[x[0] for x in LATER])
+def test_a_later_operator_takes_the_set_it_came_with(layer_network, op, opset, attributes, inputs):
+    """ONNX Runtime computes what numpy computes, whichever operator set that needs."""
+    known = [at for at, x in enumerate(inputs) if x is not None and x.dtype != np.float32]
+    constant = [at for at, x in enumerate(inputs) if at in known or (x is not None and not x.ndim)]
+    if inputs[0].dtype != np.float32:
+        constant.remove(0)
+    network, given = layer_network(op, attributes, inputs, constant=constant)
+    model = onnx.load_from_string(layer_model(network, network.layers[0]))
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == opset
+    worker = gpu.GpuWorker(1)
+    worker.load(network, network.layers[0])
+    expected, found = execute(network, given)["y0"], worker.run(network.layers[0], given)[0]
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_later_operator_keeps_the_set_of_its_network(layer_network):
+    """Attention has the form of the set in which its model was written."""
+    inputs = [normal(seed, 1, 2, 4, 8) for seed in range(3)]
+    network, _ = layer_network("Attention", {}, inputs)
+    network = replace(network, opset=24)
+    model = onnx.load_from_string(layer_model(network, network.layers[0]))
+    assert model.opset_import[0].version == 24
+
+
+def test_an_attribute_that_no_set_has_is_refused(layer_network):
+    """A layer that cannot be written down is named."""
+    network, _ = layer_network("Relu", {}, [X])
+    object.__setattr__(network.layers[0], "attributes", {"beta": 1})
+    with pytest.raises(InputError, match="have no Relu with 1 inputs and beta"):
+        layer_model(network, network.layers[0])

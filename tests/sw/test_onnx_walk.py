@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 from heterolith.errors import InputError
+from heterolith.sw import backend, load_onnx
 from heterolith.sw.execute import execute
 from heterolith.sw.onnx_import import from_model, node_names
 
@@ -91,6 +92,27 @@ def test_shape_that_depends_on_values_is_refused():
     model.graph.input.append(helper.make_tensor_value_info("s", onnx.TensorProto.INT64, [2]))
     with pytest.raises(InputError, match=r"node 'Reshape_0' .* depends on values computed at run"):
         from_model(model, "dynamic")
+
+
+def test_a_result_of_untold_length_names_its_layer_and_both_remedies(tmp_path):
+    """What the message proposes works: planning the part in front, or running the whole model."""
+    model = chain(
+        ("Relu", ["x"], ["r"], {}), ("NonZero", ["r"], ["y"], {}), inputs={"x": (2, 3)}, opset=13
+    )
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 7, [2, "n"]))
+    with pytest.raises(InputError) as caught:
+        from_model(model, "dynamic")
+    message = str(caught.value)
+    assert message.startswith("node 'NonZero_1' (NonZero")
+    assert "extract_model(..., output_names=['r'])" in message
+    assert "heterolith.sw.backend" in message
+    whole, part = tmp_path / "whole.onnx", tmp_path / "part.onnx"
+    onnx.save(model, whole)
+    onnx.utils.extract_model(whole, part, ["x"], ["r"])
+    assert [layer.op for layer in load_onnx(part).layers] == ["Relu"]
+    x = np.float32([[1, -1, 2], [0, 0, 3]])
+    (found,) = backend.run_model(model, [x])
+    np.testing.assert_array_equal(found, np.nonzero(np.maximum(x, 0)))
 
 
 def test_empty_result_is_refused():

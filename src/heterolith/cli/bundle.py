@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from heterolith.cli.files import check_writable, read_arrays, write_atomic
+from heterolith.cli.repeat import repeated
 from heterolith.cli.summary import (
     array_file,
     check_exact,
@@ -59,7 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         help="what computes FPGA layers, to the same bits; default: the board if pynq is "
         "installed, else golden",
     )
-    add("--threads", type=_threads, help="threads of the CPU worker; default: all cores")
+    add("--threads", type=_count, help="threads of the CPU worker; default: all cores")
+    add("--repeat", type=_count, default=1, help="runs; the time is their median")
+    add(
+        "--compile-cpu",
+        action=argparse.BooleanOptionalAction,
+        help="compile CPU layers that follow each other; default: from 20 runs on, if it is faster",
+    )
     add("--out", type=Path, help="write the output (.npy; .npz if there are several)")
     add("--check", action="store_true", help="compare every code with the golden model")
     add("--json", action="store_true", help="print JSON")
@@ -79,9 +86,9 @@ def run_bundle(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _threads(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0; give 1 or more")
     return int(text)
 
 
@@ -96,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
     device = options.device or ("board" if find_spec("pynq") else "golden")
     how = SegmentOptions(verify=options.check or device in ("functional", "rtl"))
     with BundleRunner(bundle, device, how, options.threads) as runner:
-        outputs, trace = runner.run(inputs)
+        outputs, trace, times = repeated(runner, inputs, options.repeat, options.compile_cpu)
         totals = runner.totals()
     check_exact(totals)
     if options.out is not None:
@@ -111,6 +118,7 @@ def _run(options: argparse.Namespace) -> None:
         "calibration": bundle.quantized.calibration,
         **totals_data(totals),
         **run_data(plan, outputs, trace),
+        **times.data(),
     }
     if options.json:
         print_json(data)
@@ -118,6 +126,6 @@ def _run(options: argparse.Namespace) -> None:
     lines = [f"{name}: {backend}" for name, backend in trace.backends]
     lines.append(f"int8 calibration: {bundle.quantized.calibration}")
     lines.append(totals_text(totals))
-    lines.append(f"time on this host {trace.latency_ns / 1e6:.1f} ms (measured)")
+    lines += times.lines("measured")
     lines += [f"{name}: {list(v.shape)}, top-1 {v.argmax()}" for name, v in outputs.items()]
     sys.stdout.write("\n".join(filter(None, lines)) + "\n")

@@ -76,6 +76,14 @@ Threads = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=1, help="threads of each CPU worker; default: all cores"),
 ]
+Repeat = Annotated[int, typer.Option("--repeat", min=1, help="runs; the time is their median")]
+CompileCpu = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option(
+        "--compile-cpu/--no-compile-cpu",
+        help="compile CPU layers that follow each other; default: from 20 runs on, if it is faster",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +95,8 @@ class Ask:
     power: str = ""
     peak_power: str = ""
     memory: str = ""
+    accuracy_loss: str = ""
+    variants: bool = False
     objective: str = ""
     profile: Sequence[Path] = ()
     pin: Sequence[str] = ()
@@ -95,14 +105,14 @@ class Ask:
     @property
     def asks(self) -> bool:
         """Whether anything but the platform was given."""
-        limits = (self.deadline, self.power, self.peak_power, self.memory)
+        limits = (self.deadline, self.power, self.peak_power, self.memory, self.accuracy_loss)
         return any((*limits, self.objective, self.profile, self.pin))
 
     def plan(self, network: Network) -> Plan:
         """Return the plan; raises as `heterolith.api.plan` does."""
         limits = {
             name: text
-            for name in ("deadline", "power", "peak_power", "memory")
+            for name in ("deadline", "power", "peak_power", "memory", "accuracy_loss")
             if (text := getattr(self, name))
         }
         return api.plan(
@@ -112,6 +122,7 @@ class Ask:
             profile=measured_rows(self.profile),
             pins=parse_pins(self.pin),
             time_limit_s=units.time_ns(self.time_limit, "time limit") / 1e9,
+            variants=self.variants,
             **limits,
         )
 

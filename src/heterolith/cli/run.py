@@ -15,6 +15,7 @@ from heterolith.cli.files import check_writable, read_arrays, write_atomic
 from heterolith.cli.options import (
     AsJson,
     Ask,
+    CompileCpu,
     Deadline,
     FpgaDevice,
     Memory,
@@ -23,10 +24,12 @@ from heterolith.cli.options import (
     Pins,
     Power,
     ProfileFiles,
+    Repeat,
     Shape,
     Threads,
 )
 from heterolith.cli.progress import bar
+from heterolith.cli.repeat import Repeated, repeated
 from heterolith.cli.source import plan_of, samples_of
 from heterolith.cli.summary import array_file, check_exact, run_data, totals_data
 from heterolith.sw import Array
@@ -67,6 +70,8 @@ def run(
             "no other wish, every layer that the accelerator computes is placed on it"
         ),
     ] = None,
+    repeat: Repeat = 1,
+    compile_cpu: CompileCpu = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="write the output (.npy; .npz if there are several)"),
@@ -101,19 +106,27 @@ def run(
     with api.Runner(
         made, network, calibration=samples, threads=threads, device=backend, options=options
     ) as runner:
-        result = runner.result(values)
+        outputs, trace, times = repeated(runner, values, repeat, compile_cpu)
+        result = api.RunResult(
+            outputs=outputs,
+            trace=trace,
+            plan=made,
+            calibration=runner.calibration,
+            segments=runner.segments(),
+            totals=runner.totals(),
+        )
     check_exact(result.totals)
     if check:
         result = replace(result, deviation=api.compare(network, values, result.outputs))
     if out is not None:
         write_atomic(out, array_file(result.outputs))
     if as_json:
-        render.print_json(_summary(result))
+        render.print_json(_summary(result, times))
     else:
-        render.show_run(result)
+        render.show_run(result, times.lines("measured; not the board's"))
 
 
-def _summary(result: api.RunResult) -> dict[str, object]:
+def _summary(result: api.RunResult, times: Repeated) -> dict[str, object]:
     deviation = asdict(result.deviation) if result.deviation is not None else {}
     return {
         "network": result.plan.network,
@@ -127,4 +140,5 @@ def _summary(result: api.RunResult) -> dict[str, object]:
         "segments": [asdict(segment) for segment in result.segments],
         "notes": list(result.plan.notes),
         **run_data(result.plan, result.outputs, result.trace),
+        **times.data(),
     }
