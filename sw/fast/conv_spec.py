@@ -53,6 +53,14 @@ class ConvSpec:
         """Whether the result is a product of matrices as they lie."""
         return self.kernel == self.strides == (1, 1) and not any(self.pads)
 
+    def product(self, path: str) -> tuple[int, int]:
+        """Return rows and inner length of the matrix products that a path makes."""
+        channels, places = self.channels // self.group, self.out[0] * self.out[1]
+        if path.startswith("winograd"):
+            height, width = winograd_tiles(self, int(path.removeprefix("winograd")))
+            return height * width, channels
+        return places, channels * self.kernel[0] * self.kernel[1]
+
     def by_kernels(self, threads: int) -> bool:
         """Tell whether workers should share the kernels, as there are few places."""
         places = self.n * self.out[0] * self.out[1]

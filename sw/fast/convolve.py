@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,6 +23,7 @@ from heterolith.sw.network import Array
 # the same sets of a cache.
 _GAP = 16
 _LEAST_PIXELS = 192
+_RUN = 2048  # elements that sums over taps treat as one
 _ALL = slice(None)
 
 
@@ -161,7 +162,7 @@ def gather(conv: Conv) -> Work:
                 steps.append(partial(np.copyto, place, source))
                 cut = slice(group * each_out, (group + 1) * each_out)
                 result = landing[:, cut] if spec.group > 1 else landing
-                steps += multiply(space[:, :rows], matrix, result)
+                steps += multiply(space[:, :rows], matrix, result, scratch)
             steps += target.finish(landing.reshape(-1, spec.out[1], landing.shape[1]), region)
         return steps
 
@@ -183,7 +184,7 @@ def planar(conv: Conv) -> Work:
 
     def build(first: int, last: int, scratch: Scratch) -> list[Step]:
         steps: list[Step] = []
-        kernels = np.ascontiguousarray(weights[:, conv.channels(first, last)])
+        kernels = conv.factor(lambda channels: weights[:, channels], first, last)
         for region in conv.cuts(first, last, row_bytes):
             scratch.reset()
             rows = region.rows.stop - region.rows.start
@@ -203,7 +204,7 @@ def planar(conv: Conv) -> Work:
                 steps.append(partial(space[length].fill, 1))
             landing = target.landing(region, scratch)
             patches = space.reshape(weights.shape[0], -1).T
-            steps.append(partial(np.matmul, patches, kernels, landing))
+            steps += multiply(patches, kernels, landing, scratch)
             steps += target.finish(landing.reshape(rows, spec.out[1], -1), region)
         return steps
 
@@ -216,6 +217,11 @@ def depthwise(conv: Conv) -> Work:
     spec, target = conv.spec, conv.target
     weights = np.ascontiguousarray(conv.w[:, 0].transpose(1, 2, 0))
     row_bytes = spec.out[1] * spec.channels * 4 * (spec.strides[0] + 2)
+    width = spec.out[1] // -(-spec.out[1] // max(1, _RUN // spec.channels))
+
+    @cache
+    def tiled(pixels: int) -> Array:
+        return np.tile(weights, (1, 1, pixels))
 
     def build(first: int, last: int, scratch: Scratch) -> list[Step]:
         steps: list[Step] = []
@@ -227,8 +233,9 @@ def depthwise(conv: Conv) -> Work:
             if spec.kernel == (1, 1):
                 steps.append(partial(np.multiply, patches[:, :, 0, 0], weights[0, 0], home))
             else:
-                sums = partial(np.einsum, "ywabc,abc->ywc", patches, weights, out=home)
-                steps.append(sums)
+                pitches = {view.strides[1] for view in (patches, home)}
+                dense = spec.strides[1] == 1 and pitches == {4 * spec.channels}
+                steps += _tap_sums(patches, tiled, home, width if dense else 1)
             if conv.b is not None:
                 steps.append(partial(np.add, home, conv.b, home))
             steps += target.finish(home, region)
@@ -237,3 +244,24 @@ def depthwise(conv: Conv) -> Work:
     taps = spec.kernel[0] * spec.kernel[1]
     elements = spec.n * spec.out[0] * spec.out[1] * spec.channels * (taps + 2)
     return Work(units=conv.units, cost_us=cost_us(0, elements), build=build)
+
+
+def _tap_sums(patches: Array, tiled: Callable[[int], Array], home: Array, width: int) -> list[Step]:
+    """Sum (rows, columns, kernel rows, kernel columns, C) times weights over the kernel.
+
+    ``width`` pixels, which lie without gaps, are one run of memory: the longer runs are, the fewer
+    there are to begin.
+    """
+    columns, channels = home.shape[1:]
+    count, rest = divmod(columns, width)
+    steps: list[Step] = []
+    for low, number, each in ((0, count, width), (count * width, 1, rest)):
+        if not each:
+            continue
+        a, c, run = patches[:, low:], home[:, low:], each * channels
+        shape, strides = (a.shape[0], number, *a.shape[2:4], run), list(a.strides)
+        strides[1] *= each
+        runs = as_strided(a, shape, strides)
+        place = as_strided(c, (len(c), number, run), (c.strides[0], c.strides[1] * each, 4))
+        steps.append(partial(np.einsum, "ywabk,abk->ywk", runs, tiled(each), out=place))
+    return steps

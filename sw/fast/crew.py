@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 from weakref import finalize
 
@@ -26,7 +27,9 @@ from heterolith.errors import HeterolithError
 from heterolith.sw.fast.spots import Step
 
 _SEMAPHORE_BYTES = 64  # sem_t is 16 or 32 bytes
-_SPINS = 2_000
+# Of about 0.15 us. Whom the system has put aside is waited for asleep, and so is the next run: a
+# core that goes on spinning between runs is missing to whatever the caller does there.
+_SPINS, _IDLE_SPINS = 10_000, 2_000
 _SLEEP_NS = 200_000_000
 
 
@@ -110,7 +113,7 @@ class _Meeting:
 
     def await_start(self, helper: int) -> None:
         """Wait for work; spin only briefly, so that an idle worker leaves its core to others."""
-        self._semaphores.wait(helper, min(self._spins, 500), self.alive)
+        self._semaphores.wait(helper, min(self._spins, _IDLE_SPINS), self.alive)
 
     def step(self, worker: int) -> Step:
         """Return the step with which a worker meets the others."""
@@ -146,6 +149,31 @@ def _pin(cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
+class _Apart:
+    """Keeps helpers off the caller's core.
+
+    A helper that is woken is often put on the core of its waker, which does not sleep, and stays
+    behind it for several milliseconds.
+    """
+
+    def __init__(self, helpers: Sequence[int | None], cores: Sequence[int]) -> None:
+        self._where = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+        self._allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        if cores or len(self._allowed) <= len(helpers):
+            self._where = None  # the user has placed them, or there is no room
+        self._helpers = [helper for helper in helpers if helper is not None]
+        self._core = -1
+
+    def place(self) -> None:
+        """Look where the caller is; called before every run."""
+        if self._where is None or (core := self._where()) == self._core:
+            return
+        self._core = core
+        for helper in self._helpers:
+            with suppress(OSError):  # one that has ended is found out about when it is waited for
+                os.sched_setaffinity(helper, self._allowed - {core})
+
+
 class Threads:
     """Workers as threads of this process.
 
@@ -154,7 +182,8 @@ class Threads:
     phases
         For each phase and worker its steps.
     cores
-        Core of each worker, empty for any; the caller's own is set during a run alone.
+        Core of each worker but the caller, whose is never changed; empty for any other than the
+        caller's.
     """
 
     def __init__(
@@ -177,10 +206,12 @@ class Threads:
         ]
         for helper in self._helpers:
             helper.start()
+        self._apart = _Apart([helper.native_id for helper in self._helpers], cores)
         self._close = finalize(self, _stop_threads, self._meeting, self._stopped, len(phases[0]))
 
     def run(self) -> None:
         """Run the program once; raise what a worker raised."""
+        self._apart.place()
         for helper in range(1, len(self._programs)):
             self._meeting.start(helper)
         _run_all(self._programs[0], self._errors)
@@ -246,6 +277,7 @@ class Processes:
             if k:
                 self._helpers.append(self._fork(k, program, cores[k : k + 1]))
         self._meeting.alive = _children_live(self._helpers)
+        self._apart = _Apart(self._helpers, cores)
         self._close = finalize(
             self, _stop_processes, self._meeting, self._flag, self._helpers, self._workers
         )
@@ -254,6 +286,7 @@ class Processes:
         """Run the program once."""
         if not self._close.alive:
             raise HeterolithError("the workers have ended; compile the network again")
+        self._apart.place()
         try:
             for helper in range(1, self._workers):
                 self._meeting.start(helper)

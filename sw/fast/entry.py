@@ -1,4 +1,7 @@
-"""Brings network inputs to where they are read: channels last, padded, or split by column phase."""
+"""Brings network inputs to where they are read, channels last, padded, or split by column phase.
+
+Outputs are brought back to channels second.
+"""
 
 from __future__ import annotations
 
@@ -59,3 +62,12 @@ def input_work(given: Array, spots: Sequence[Spot]) -> Work:
     return Work(
         units=given.shape[2] if image else 1, cost_us=cost_us(0, 3 * given.size), build=build
     )
+
+
+def output_work(given: Array, place: Array) -> Work:
+    """Return the work that copies images (N, C, H, W) from channels last into row-major order."""
+
+    def build(first: int, last: int, scratch: Scratch) -> list[Step]:
+        return [partial(np.copyto, place[:, :, first:last], given[:, :, first:last])]
+
+    return Work(units=given.shape[2], cost_us=cost_us(0, 4 * given.size), build=build)

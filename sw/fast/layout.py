@@ -1,8 +1,9 @@
 """Which tensor lies where: slices of concatenations, frames of padding, memory shared over time.
 
-Memory is shared between tensors of the very same geometry alone. Padding and ones are therefore
-written once, when the memory is made, and hold for all runs. Invariant: two tensors share memory
-only if one is dead before the level in which the other is made.
+Memory with padding or ones in it is shared between tensors of the very same geometry alone: they
+are written once, when the memory is made, and hold for all runs. Other tensors share whatever is
+large enough. Invariant: two tensors share memory only if one is dead before the level in which the
+other is made.
 """
 
 from __future__ import annotations
@@ -57,6 +58,13 @@ class _Tenant:
     birth: int
     death: int
     offset: int = 0
+    kept: bool = False  # zeros that its reader leaves as they are
+
+    @property
+    def kind(self) -> Room | None:
+        """Geometry of the memory that it may share; ``None`` for any."""
+        anywhere = not (self.kept or self.room.ones) and self.room.frame == PLAIN
+        return None if anywhere else self.room
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +193,7 @@ class Layout:
             room = room_for(self._network.tensors[name], frame)
             tenants[name, frame] = _Tenant(room, *spans[name])
         for name, (room, level) in wants.rooms.items():
-            tenants[name, None] = _Tenant(room, 0, level)
+            tenants[name, None] = _Tenant(room, 0, level, kept=True)
         return tenants
 
     def _ends(self, name: str, width: tuple[int, ...]) -> bool:
@@ -248,17 +256,25 @@ def _written_in_place(
 def _assign(tenants: Iterable[_Tenant]) -> int:
     """Give every tenant an offset; return the bytes needed in all."""
     total, unique = 0, {id(tenant): tenant for tenant in tenants}
-    free: dict[Room, list[tuple[int, int]]] = {}
-    for tenant in sorted(unique.values(), key=lambda tenant: tenant.birth):
-        places = free.setdefault(tenant.room, [])
-        at = next((k for k, (_, death) in enumerate(places) if death < tenant.birth), None)
-        if at is None:
-            tenant.offset, total = total, total + tenant.room.bytes
-            places.append((tenant.offset, tenant.death))
-        else:
-            tenant.offset = places[at][0]
-            places[at] = (tenant.offset, tenant.death)
+    free: dict[Room | None, list[_Place]] = {}
+    for tenant in sorted(unique.values(), key=lambda tenant: (tenant.birth, -tenant.room.bytes)):
+        size, places = tenant.room.bytes, free.setdefault(tenant.kind, [])
+        able = [place for place in places if place.death < tenant.birth and place.bytes >= size]
+        place = min(able, key=lambda place: place.bytes, default=None)
+        if place is None:
+            place, total = _Place(total, size), total + size
+            places.append(place)
+        tenant.offset, place.death = place.offset, tenant.death
     return total
+
+
+@dataclass(slots=True)
+class _Place:
+    """Memory and the level until which it is taken."""
+
+    offset: int
+    bytes: int
+    death: int = -1
 
 
 def _memory(size: int, shared: bool) -> Array:

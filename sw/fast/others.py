@@ -25,6 +25,7 @@ from heterolith.sw.ops.window import Window
 _BLOCK_BYTES = 1 << 19
 _LRN_BYTES = 1 << 15
 _COLUMNS = 64
+_STREAMS = 4  # columns of a large factor that are read side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +75,14 @@ def _reduced(
 def _columns(
     function: np.ufunc, taps: _Axis, middle: Array, scratch: Scratch
 ) -> tuple[Array, list[Step]]:
-    """Combine columns of (rows, columns, C): each phase of the stride is gathered first."""
-    rows, size, channels = middle.shape
-    steps: list[Step] = []
-    phases = {0: middle}
-    if taps.stride > 1:
-        for phase in {start % taps.stride for _, _, start in taps.taps()}:
-            phases[phase] = scratch.take(rows, -(-(size - phase) // taps.stride), channels)
-            steps.append(partial(np.copyto, phases[phase], middle[:, phase :: taps.stride]))
+    """Combine columns of (rows, columns, C)."""
 
     def read(start: int, count: int) -> Array:
-        first = start // taps.stride
-        return phases[start % taps.stride][:, first : first + count].transpose(1, 0, 2)
+        stop = start + (count - 1) * taps.stride + 1
+        return middle[:, start : stop : taps.stride].transpose(1, 0, 2)
 
-    out = scratch.take(rows, taps.places, channels)
-    return out, steps + _reduced(function, taps, read, out.transpose(1, 0, 2))
+    out = scratch.take(len(middle), taps.places, middle.shape[2])
+    return out, _reduced(function, taps, read, out.transpose(1, 0, 2))
 
 
 def pool(layer: Layer, source: Spot, target: Target) -> Work:
@@ -261,13 +255,28 @@ def gemm(layer: Layer, constants: Mapping[str, Array], source: Spot, target: Tar
         cut = slice(first * _COLUMNS, min(last * _COLUMNS, shape[1]))
         region = Region(0, slice(0, 1), cut)
         landing = flat.spots[0].matrix(region)
-        steps: list[Step] = [partial(np.matmul, x, columns[:, cut], landing)]
+        steps = _streamed(x, columns[:, cut], landing)
         if bias is not None:
             steps.append(partial(np.add, landing, bias[:, cut], landing))
         return steps + flat.finish(landing[None], region)
 
     cost = cost_us(shape[0] * w.size, 2 * w.size)
     return Work(units=-(-shape[1] // _COLUMNS), cost_us=cost, build=build)
+
+
+def _streamed(x: Array, columns: Array, out: Array) -> list[Step]:
+    """Multiply; a single row takes columns a few at a time, each a run of memory read once."""
+    rows, length = columns.T.shape
+    if len(x) > 1 or not columns.T.flags.c_contiguous or not out.flags.c_contiguous:
+        return [partial(np.matmul, x, columns, out)]
+    whole = rows // _STREAMS * _STREAMS
+    steps: list[Step] = []
+    for low, high, each in ((0, whole, _STREAMS), (whole, rows, rows - whole)):
+        if high > low:
+            parts = columns.T[low:high].reshape(-1, each, length)
+            place = out[0, low:high].reshape(-1, each, 1)
+            steps.append(partial(np.matmul, parts, x.reshape(-1, 1), place))
+    return steps
 
 
 _ELEMENTWISE: dict[str, Any] = {

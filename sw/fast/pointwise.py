@@ -13,12 +13,13 @@ import numpy as np
 
 from heterolith.sw.fast.convolve import Conv, with_bias
 from heterolith.sw.fast.products import multiply
-from heterolith.sw.fast.spots import Region, Scratch, Step, add_bias
+from heterolith.sw.fast.spots import Region, Scratch, Step, add_bias, chunks
 from heterolith.sw.fast.work import Work, cost_us
 from heterolith.sw.network import Array, Layer
 
 _GAP = 16
 _LEAST_SCALE = 1e-20
+_CLAMPED = 1 << 16  # elements clamped at a time
 
 
 def pointwise(conv: Conv) -> Work:
@@ -37,7 +38,7 @@ def pointwise(conv: Conv) -> Work:
             scratch.reset()
             pixels = source.matrix(Region(region.image, region.rows), int(rides))
             landing = target.landing(region, scratch)
-            steps += multiply(pixels, kernels, landing)
+            steps += multiply(pixels, kernels, landing, scratch)
             if conv.b is not None and not rides:
                 steps.append(add_bias(landing, conv.b[region.channels]))
             steps += target.finish(landing.reshape(-1, spec.out[1], landing.shape[1]), region)
@@ -104,6 +105,25 @@ def _folded(
     return with_bias(matrix.astype(np.float32), bias.astype(np.float32)), passes
 
 
+def _clamped(values: Array, passes: list[tuple[Any, Array]], space: Array) -> list[Step]:
+    """Copy (rows, W, C) into wider pixels, a 1 behind each, and clamp those as one run of memory.
+
+    What lies behind the 1 is clamped too, but never read.
+    """
+    width, pitch = space.shape[1:]
+    channels = values.shape[2]
+    steps: list[Step] = [partial(space[..., channels].fill, 1)]
+    for low, high in chunks(0, len(values), max(1, _CLAMPED // (width * pitch))):
+        part = space[low:high]
+        steps.append(partial(np.copyto, part[..., :channels], values[low:high]))
+        for function, bound in passes:
+            row = np.append(bound, np.ones(pitch - channels, np.float32))
+            bounds = np.broadcast_to(row, (width, pitch)).reshape(1, -1)
+            run = part.reshape(high - low, -1)
+            steps.append(partial(function, run, bounds, out=run))
+    return steps
+
+
 def preactivated(conv: Conv, before: Layer, constants: Mapping[str, Array]) -> Work:
     """Clamp blocks of the input on their way into the matrix product."""
     spec, source, target = conv.spec, conv.source, conv.target
@@ -118,14 +138,10 @@ def preactivated(conv: Conv, before: Layer, constants: Mapping[str, Array]) -> W
             scratch.reset()
             values = source.at(Region(region.image, region.rows))
             space = scratch.take(*values.shape[:2], pitch)
-            pixels = space[..., : spec.channels]
-            for function, bound in passes:
-                steps.append(partial(function, values, bound, out=pixels))
-                values = pixels
-            steps.append(partial(space[..., spec.channels].fill, 1))
+            steps += _clamped(values, passes, space)
             landing = target.landing(region, scratch)
             matrix = space.reshape(-1, pitch)[:, : spec.channels + 1]
-            steps += multiply(matrix, kernels, landing)
+            steps += multiply(matrix, kernels, landing, scratch)
             steps += target.finish(landing.reshape(-1, spec.out[1], landing.shape[1]), region)
         return steps
 

@@ -3,7 +3,9 @@
 OpenBLAS packs both factors of a product into its own order unless the product is small: up to
 100 x 100 x 100 multiply-accumulates it works on them where they are (its ``SMALL_MATRIX_OPT``). For
 inner lengths of a few hundred a batch of small products is therefore faster than one large one, on
-x86-64 by a quarter to a half. Every element is the same sum, though in an order of its own.
+x86-64 by a quarter to a half. Longer ones are cut along the sum as well, and the parts added: that
+pays where there are few rows, as packing would then read a large factor for little work. Every
+element is the same sum, though in an order of its own.
 """
 
 from __future__ import annotations
@@ -15,48 +17,60 @@ from functools import partial
 
 import numpy as np
 
-from heterolith.sw.fast.spots import Step
+from heterolith.sw.fast.spots import Scratch, Step, chunks
 from heterolith.sw.network import Array
 
 SMALL = platform.machine().lower() in ("x86_64", "amd64")
 """Whether products are cut where nothing was measured."""
 
 _SMALL_MACS = 1_000_000
-_LONGEST = 384  # inner length up to which the copies cost more than they bring
-_WIDE, _NARROW = 64, 32  # columns of a piece, for inner lengths up to 256 and above
-_WIDE_LENGTH = 288
+_LONGEST, _DEPTH = 384, 256  # inner lengths above the first are cut into at most the second
+_FEW_ROWS = 64  # of a product that is cut along the sum where nothing was measured
+_WIDE, _NARROW = 64, 32  # columns of a piece, so that it fits a first-level cache
+_WIDE_LENGTH = 144  # the inner length up to which the wide ones fit
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A constant right factor of shape (taps, K, M), cut into pieces of columns.
+    """A constant right factor of shape (taps, K, M), cut into pieces.
 
     Attributes
     ----------
     pieces
-        For each piece its first column and an array (taps, count, K, columns).
+        For each piece its first row and column and an array (taps, count, rows, columns).
     small
-        Whether rows are cut as well.
+        Whether rows of the left factor are cut as well.
     """
 
-    pieces: tuple[tuple[int, Array], ...]
+    pieces: tuple[tuple[int, int, Array], ...]
     small: bool
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, M."""
+        return sum(part.shape[1] * part.shape[3] for row, _, part in self.pieces if row == 0)
+
+
+def cut_small(length: int, rows: int) -> bool:
+    """Tell whether products are cut where nothing was measured."""
+    return SMALL and (length <= _LONGEST or rows <= _FEW_ROWS)
 
 
 def factor(matrix: Array, small: bool) -> Factor:
     """Prepare a right factor of shape (K, M) or (taps, K, M)."""
     matrices = matrix if matrix.ndim == 3 else matrix[None]
     taps, length, columns = matrices.shape
-    if not small or length > _LONGEST:
-        return Factor(((0, np.ascontiguousarray(matrices)[:, None]),), False)
-    width = min(columns, _WIDE if length <= _WIDE_LENGTH else _NARROW)
-    count = columns // width
+    if not small:
+        return Factor(((0, 0, np.ascontiguousarray(matrices)[:, None]),), False)
     pieces = []
-    for first, number, each in ((0, count, width), (count * width, 1, columns - count * width)):
-        if each and number:
-            part = matrices[:, :, first : first + number * each]
-            split = part.reshape(taps, length, number, each).transpose(0, 2, 1, 3)
-            pieces.append((first, np.ascontiguousarray(split)))
+    for row, end in chunks(0, length, _DEPTH if length > _LONGEST else length):
+        width = min(columns, _WIDE if end - row <= _WIDE_LENGTH else _NARROW)
+        count = columns // width
+        for first, number, each in ((0, count, width), (count * width, 1, columns - count * width)):
+            if each and number:
+                part = matrices[:, row:end, first : first + number * each]
+                split = part.reshape(taps, end - row, number, each).transpose(0, 2, 1, 3)
+                pieces.append((row, first, np.ascontiguousarray(split)))
     return Factor(tuple(pieces), True)
 
 
@@ -73,7 +87,7 @@ def _heights(rows: int, most: int) -> list[tuple[int, int, int]]:
     return [cut for cut in cuts if cut[2]]
 
 
-def multiply(values: Array, right: Factor, out: Array) -> list[Step]:
+def multiply(values: Array, right: Factor, out: Array, scratch: Scratch) -> list[Step]:
     """Return the steps of out = values @ right.
 
     Parameters
@@ -82,20 +96,36 @@ def multiply(values: Array, right: Factor, out: Array) -> list[Step]:
         (rows, K) or (taps, rows, K), of any distance between rows.
     out
         (rows, M) or (taps, rows, M), likewise.
+    scratch
+        Where sums of parts wait to be added.
     """
     left = values if values.ndim == 3 else values[None]
-    place = out if out.ndim == 3 else out[None]
-    taps, rows, length = left.shape
+    home = out if out.ndim == 3 else out[None]
     steps: list[Step] = []
-    for first, pieces in right.pieces:
-        number, width = pieces.shape[1], pieces.shape[3]
-        most = max(1, _SMALL_MACS // (length * width)) if right.small else rows
-        for low, count, height in _heights(rows, most):
-            cut = slice(low, low + count * height)
-            a = left[:, cut].reshape(taps, count, 1, height, length)
-            c = place[:, cut, first : first + number * width]
-            c = c.reshape(taps, count, height, number, width).transpose(0, 1, 3, 2, 4)
-            steps.append(_step(a, pieces[:, None], c))
+    parts = home
+    for row, first, pieces in right.pieces:
+        if row and not first:
+            if parts is home:
+                parts = scratch.take(*home.shape)
+            else:
+                steps.append(partial(np.add, home, parts, home))
+        length = pieces.shape[2]
+        steps += _product(left[:, :, row : row + length], pieces, parts[:, :, first:], right.small)
+    return steps if parts is home else [*steps, partial(np.add, home, parts, home)]
+
+
+def _product(left: Array, pieces: Array, out: Array, small: bool) -> list[Step]:
+    """Multiply by pieces of columns that lie side by side."""
+    taps, rows, length = left.shape
+    number, width = pieces.shape[1], pieces.shape[3]
+    most = max(1, _SMALL_MACS // (length * width)) if small else rows
+    steps: list[Step] = []
+    for low, count, height in _heights(rows, most):
+        cut = slice(low, low + count * height)
+        a = left[:, cut].reshape(taps, count, 1, height, length)
+        c = out[:, cut, : number * width]
+        c = c.reshape(taps, count, height, number, width).transpose(0, 1, 3, 2, 4)
+        steps.append(_step(a, pieces[:, None], c))
     return steps
 
 

@@ -12,7 +12,7 @@ from heterolith.sw.fast import others
 from heterolith.sw.fast.constants import as_computed, prepared
 from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, frame_for
 from heterolith.sw.fast.convolve import Conv, depthwise, gather, planar
-from heterolith.sw.fast.entry import input_work, planar_room, planar_work
+from heterolith.sw.fast.entry import input_work, output_work, planar_room, planar_work
 from heterolith.sw.fast.layout import Layout, Room, Wants, is_joined
 from heterolith.sw.fast.nodes import Node, nodes
 from heterolith.sw.fast.pointwise import pointwise, preactivated
@@ -122,6 +122,9 @@ class _Builder:
             if path == "pointwise" and biased and spec.group == 1 and not node.before:
                 wants.ones.add(source)
         wants.rooms["scores"] = (Room((1,), "float32"), 0)
+        for name in self._turned():
+            kind = self.network.tensors[name]
+            wants.rooms[f"output {name}"] = (Room(kind.shape, kind.dtype), self.nodes[-1].level + 1)
         return wants
 
     def works(self, node: Node) -> list[Work]:
@@ -280,6 +283,24 @@ class _Builder:
                 found.append(planar_work(spec, self.inputs[node.layer.inputs[0]], room))
         return found
 
+    def _turned(self) -> list[str]:
+        """Return the outputs that workers bring into row-major order together."""
+        kinds = self.network.tensors
+        made = [name for name in self.network.outputs if name in kinds]
+        images = [name for name in made if len(kinds[name].shape) == 4]
+        return [name for name in images if self.threads > 1 and max(kinds[name].shape[2:]) > 1]
+
+    def outputs(self) -> tuple[dict[str, Array], list[Work]]:
+        """Return where the network's outputs end up, and the work that brings them there."""
+        constants = self.network.constants
+        names = [name for name in self.network.outputs if name not in constants]
+        places = {name: self.layout.spot(name).logical for name in names}
+        works = []
+        for name in set(self._turned()) & set(names):
+            given, places[name] = places[name], self.layout.room(f"output {name}")
+            works.append(output_work(given, places[name]))
+        return places, works
+
 
 def compile_program(
     network: Network, choose: Chooser, threads: int = 1, *, shared: bool = False
@@ -301,15 +322,12 @@ def compile_program(
     for node in builder.nodes:
         levels.setdefault(node.level, []).extend(builder.works(node))
         levels.setdefault(node.level + 1, []).extend(builder.watches(node, scores))
+    outputs, works = builder.outputs()
+    levels[max(levels) + 1] = works
     shares = [assigned(works, threads) for _, works in sorted(levels.items()) if works]
     rulers = [Scratch() for _ in range(threads)]
     steps_of(shares, rulers)
     scratches = [Scratch(np.zeros(ruler.peak_bytes + 64, np.uint8)) for ruler in rulers]
-    outputs = {
-        name: builder.layout.spot(name).logical
-        for name in network.outputs
-        if name not in network.constants
-    }
     return Program(
         phases=steps_of(shares, scratches),
         inputs=builder.inputs,

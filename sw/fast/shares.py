@@ -31,21 +31,50 @@ class Task:
 
 
 def assigned(works: Sequence[Work], threads: int) -> list[list[Task]]:
-    """Cut the work of a phase and hand it out, dearest first, to whoever has least so far."""
-    total = sum(work.cost_us for work in works)
-    tasks: list[Task] = []
-    for work in works:
-        alone = work.cost_us <= max(_LEAST_US, total / threads / 4)
-        count = 1 if alone else min(threads, work.units)
-        edges = [work.units * k // count for k in range(count + 1)]
-        tasks += [Task(work, a, b) for a, b in pairwise(edges)]
+    """Cut the work of a phase and hand it out.
+
+    Small works go whole, dearest first, to whoever has least so far. Others are cut into even
+    ranges, of which every worker takes the one of its own number, so that it reads what it wrote a
+    phase before; the dearest is cut last, into ranges that level the loads.
+    """
+    most = max(_LEAST_US, sum(work.cost_us for work in works) / threads / 4)
+    dearest_first = sorted(works, key=lambda work: -work.cost_us)
+    whole = [work for work in dearest_first if _stays_whole(work, threads, most)]
+    cut = [work for work in dearest_first if not _stays_whole(work, threads, most)]
     shares: list[list[Task]] = [[] for _ in range(threads)]
     loads = [0.0] * threads
-    for task in sorted(tasks, key=lambda task: -task.cost_us):
-        least = min(range(threads), key=loads.__getitem__)
-        shares[least].append(task)
-        loads[least] += task.cost_us
-    return shares
+    for work in whole:
+        worker = min(range(threads), key=loads.__getitem__)
+        shares[worker].append(Task(work, 0, work.units))
+        loads[worker] += work.cost_us
+    for work in reversed(cut):
+        parts = (
+            _levelling(loads, work.cost_us)
+            if work is cut[0]
+            else [work.cost_us / threads] * threads
+        )
+        edges = [round(work.units * sum(parts[:k]) / work.cost_us) for k in range(threads + 1)]
+        for worker, (first, last) in enumerate(pairwise(edges)):
+            if last > first:
+                task = Task(work, first, last)
+                shares[worker].append(task)
+                loads[worker] += task.cost_us
+    return [sorted(row, key=lambda task: -task.cost_us) for row in shares]
+
+
+def _stays_whole(work: Work, threads: int, most_us: float) -> bool:
+    return threads == 1 or work.units == 1 or work.cost_us <= most_us
+
+
+def _levelling(loads: Sequence[float], cost_us: float) -> list[float]:
+    """Return shares of a cost that level loads as far as it goes."""
+    level = (cost_us + sum(loads)) / len(loads)
+    while True:
+        low = [load for load in loads if load < level]
+        even = (cost_us + sum(low)) / len(low)
+        if even >= level:
+            return [max(0.0, level - load) for load in loads]
+        level = even
 
 
 def steps_of(shares: Sequence[Sequence[Sequence[Task]]], scratches: Sequence[Scratch]) -> Phases:

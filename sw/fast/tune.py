@@ -2,8 +2,9 @@
 
 Results are kept by processor and numpy version in the user's cache folder and used from then on.
 What is not measured, as the time is up or the layer small, takes the first path of
-`heterolith.sw.fast.conv_spec.paths_for`. Caches are made cold before each run, as a network leaves
-them. All choices compute the same layer; rounding is that of the path.
+`heterolith.sw.fast.conv_spec.paths_for`. Choices take turns, so that other programs disturb all of
+them alike, and caches are made cold before each run, as a network leaves them. All choices compute
+the same layer; rounding is that of the path.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,13 +23,14 @@ from time import perf_counter, perf_counter_ns
 import numpy as np
 
 from heterolith.sw.fast.conv_spec import ConvSpec, paths_for
+from heterolith.sw.fast.products import cut_small
 from heterolith.sw.fast.program import Choice, compile_program
-from heterolith.sw.network import Layer, Network, TensorType
+from heterolith.sw.network import Activation, Layer, Network, TensorType
 
-_VERSION = 1  # of the paths: measured choices of another version are not used
+_VERSION = 2  # of the paths: measured choices of another version are not used
 _LEAST_MACS = 2_000_000
-_BLOCKS = (1 << 19, 1 << 21)
-_REPETITIONS = 4
+_BLOCKS = (1 << 17, 1 << 18, 1 << 19, 1 << 21)
+_REPETITIONS = 5
 _COLD_BYTES = 1 << 23
 
 
@@ -64,7 +66,12 @@ def _layer_network(spec: ConvSpec) -> Network:
         "pads": spec.pads,
     }
     layer = Layer(
-        name="conv", op="Conv", inputs=("x", "w", "b"), outputs=("y",), attributes=attributes
+        name="conv",
+        op="Conv",
+        inputs=("x", "w", "b"),
+        outputs=("y",),
+        attributes=attributes,
+        activation=Activation(),
     )
     tensors = {
         "x": TensorType((spec.n, spec.channels, *spec.size)),
@@ -80,20 +87,30 @@ def _layer_network(spec: ConvSpec) -> Network:
     )
 
 
-def measure_ns(spec: ConvSpec, choice: Choice) -> int:
-    """Return the shortest of a few cold runs of a convolution on one worker, in nanoseconds."""
-    program = compile_program(_layer_network(spec), lambda spec, given: choice)
-    steps = [step for phase in program.phases[1:] for step in phase[0]]
+def measure_ns(spec: ConvSpec, choices: Sequence[Choice]) -> list[int]:
+    """Return the shortest of a few cold runs of each choice on one worker, in nanoseconds."""
+    network = _layer_network(spec)
+    programs = []
+    for choice in choices:
+        program = compile_program(network, lambda spec, given, choice=choice: choice)
+        programs.append([step for phase in program.phases[1:] for step in phase[0]])
     cold = np.zeros(_COLD_BYTES, np.uint8)
-    times = []
+    times: list[list[int]] = [[] for _ in choices]
     with np.errstate(all="ignore"):
         for _ in range(_REPETITIONS):
-            np.add(cold, 1, out=cold)
-            start = perf_counter_ns()
-            for step in steps:
-                step()
-            times.append(perf_counter_ns() - start)
-    return min(times)
+            for steps, found in zip(programs, times, strict=True):
+                np.add(cold, 1, out=cold)
+                start = perf_counter_ns()
+                for step in steps:
+                    step()
+                found.append(perf_counter_ns() - start)
+    return [min(found) for found in times]
+
+
+def usual_choice(spec: ConvSpec, path: str) -> Choice:
+    """Return how a path is taken where nothing was measured."""
+    rows, length = spec.product(path)
+    return Choice(path, small=cut_small(length, rows))
 
 
 class Tuner:
@@ -116,7 +133,7 @@ class Tuner:
     def choose(self, spec: ConvSpec, given: bool) -> Choice:
         """Return the choice for a convolution; ``given``: it reads a network input."""
         paths = paths_for(spec, from_input=given, winograd=self._winograd)
-        usual = Choice(paths[0])
+        usual = usual_choice(spec, paths[0])
         if self._budget_s <= 0 or spec.macs < _LEAST_MACS or paths[0] in ("planar", "depthwise"):
             return usual
         key = f"{spec.key}{'' if self._winograd else '_exact'}"
@@ -127,10 +144,9 @@ class Tuner:
             return usual
         start = perf_counter()
         self._progress(key)
-        self._known[key] = min(
-            ((measure_ns(spec, choice), choice) for choice in _candidates(paths)),
-            key=lambda pair: pair[0],
-        )[1]
+        best = _fastest(spec, [Choice(path, small=cut) for path in paths for cut in (True, False)])
+        blocks = [replace(best, block_bytes=block_bytes) for block_bytes in _BLOCKS]
+        self._known[key] = _fastest(spec, [best, *blocks])
         self._changed = True
         self._spent_s += perf_counter() - start
         return self._known[key]
@@ -181,10 +197,6 @@ class Tuner:
             sys.stderr.flush()
 
 
-def _candidates(paths: tuple[str, ...]) -> Iterator[Choice]:
-    for path in paths:
-        usual = Choice(path)
-        yield usual
-        yield replace(usual, small=not usual.small)
-        for block_bytes in _BLOCKS:
-            yield replace(usual, block_bytes=block_bytes)
+def _fastest(spec: ConvSpec, choices: Sequence[Choice]) -> Choice:
+    times_ns = measure_ns(spec, choices)
+    return choices[times_ns.index(min(times_ns))]

@@ -182,7 +182,7 @@ def _block(
     group, matrices = kernels
     taps, m = data.n**2, data.m
     each_in = conv.spec.channels // conv.spec.group
-    each_out = sum(piece.shape[1] * piece.shape[3] for _, piece in matrices.pieces)
+    each_out = matrices.columns
     tiles = sum(rows * columns for rows, columns in (r.shape for r in block.rectangles))
     # Two spaces in turn: patches, transformed, products, results.
     wide = taps * tiles * max(each_in, each_out)
@@ -194,7 +194,7 @@ def _block(
     steps = _gathered(conv, data, block, group, patches)
     into, back = data.into, data.back
     steps += transform(into, patches.reshape(taps, -1), changed.reshape(taps, -1), conv.small)
-    steps += multiply(changed, matrices, products)
+    steps += multiply(changed, matrices, products, scratch)
     if conv.spec.group > 1:
         channels = slice(group * each_out, (group + 1) * each_out)
     else:
