@@ -3,7 +3,9 @@
 Run: python benchmarks/instance_set.py make | solve [--time-limit 60] [--only NAME] | compare.
 `make` writes the problems, `solve` adds best known value and bound where it finds better ones,
 `compare` writes results/baselines.csv: our plans beside HEFT's and those of the largest supported
-subgraph, at equal deadlines. Costs are modelled or synthetic: operating_points.py, solver.py.
+subgraph, at equal deadlines, and the most that any plan could save on them (`most_possible`, by the
+proved bound), with and without idle energy. Costs are modelled or synthetic: operating_points.py,
+solver.py.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import argparse
 import csv
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -221,38 +224,93 @@ def solve_all(time_limit_s: float, only: str) -> None:
         print(f"{row['name']:28s} {found.gap:9.4%} {found.runtime_s:7.2f} s  {method}", flush=True)
 
 
-def compare(time_limit_s: float) -> list[dict[str, Any]]:
-    """Return our energy beside HEFT's and the largest subgraph's, each at its own deadline."""
+RULES: dict[str, Callable[[Problem], heuristics.Baseline | None]] = {
+    "heft": lambda problem: heuristics.heft(problem, fastest=True),
+    "heft_points": heuristics.heft,
+    "subgraph": heuristics.largest_subgraph,
+}
+"""HEFT at the fastest points, HEFT at the best points, largest supported subgraph."""
+
+
+def compare(time_limit_s: float, only: str = "") -> list[dict[str, Any]]:
+    """Return our energy beside that of each rule at the deadline that the rule keeps."""
     rows = []
     for path in files():
         row = read(path)
+        if only not in row["name"]:
+            continue
         base = replace(problem(row), objective="energy", limits=Limits())
-        asked = row["limits"].get("deadline_ns", 0)
-        found: dict[str, Any] = {"instance": row["name"]}
-        for key, rule in (
-            ("heft", lambda p: heuristics.heft(p, fastest=True)),
-            ("heft_points", heuristics.heft),
-            ("subgraph", heuristics.largest_subgraph),
-        ):
-            # A rule that is late gets the deadline that it needs, and so do we.
-            free = rule(replace(base, limits=Limits(deadline_ns=asked or None)))
-            if free is None:
-                continue
-            deadline = max(asked, free.timeline.latency_ns)
-            theirs = base.idle_mw * deadline + free.timeline.energy_pj
-            try:
-                ours = solve(
-                    replace(base, limits=Limits(deadline_ns=deadline)), time_limit_s=time_limit_s
-                )
-            except InfeasibleError:
-                ours = None
-            if ours is not None:
-                found[f"{key}_mj"] = round(theirs / 1e9, 3)
-                found[f"ours_at_{key}_mj"] = round(ours.objective / 1e9, 3)
-                found[f"{key}_saving"] = round(1 - ours.objective / theirs, 4)
-        rows.append(found)
-        print(found, flush=True)
+        asked_ns = row["limits"].get("deadline_ns", 0)
+        for rule in RULES:
+            found = _beside(base, rule, asked_ns, time_limit_s)
+            if found is not None:
+                rows.append({"instance": row["name"], "rule": rule, **found})
+                print(rows[-1], flush=True)
     return rows
+
+
+def _beside(base: Problem, rule: str, asked_ns: int, time_limit_s: float) -> dict[str, Any] | None:
+    """Return what we save on a rule, and the most that any plan could, by the proved bound."""
+    # A rule that is late gets the deadline that it needs, and so do we.
+    free = RULES[rule](replace(base, limits=Limits(deadline_ns=asked_ns or None)))
+    if free is None:
+        return None
+    deadline_ns = max(asked_ns, free.timeline.latency_ns)
+    limited = replace(base, limits=Limits(deadline_ns=deadline_ns))
+    try:
+        ours = solve(limited, time_limit_s=time_limit_s)
+    except InfeasibleError:
+        return None
+    if ours is None:
+        return None
+    idle_pj = base.idle_mw * deadline_ns
+    dynamic_pj = free.timeline.energy_pj
+    theirs_pj = idle_pj + dynamic_pj
+    return {
+        "deadline_ms": round(deadline_ns / 1e6, 3),
+        "late": int(deadline_ns > asked_ns),
+        "idle_mj": round(idle_pj / 1e9, 3),
+        "rule_mj": round(theirs_pj / 1e9, 3),
+        "ours_mj": round(ours.objective / 1e9, 3),
+        "saving": round(1 - ours.objective / theirs_pj, 4),
+        "most_possible": round(1 - ours.lower_bound / theirs_pj, 4),
+        "saving_above_idle": round(1 - (ours.objective - idle_pj) / dynamic_pj, 4),
+        "most_above_idle": round(1 - (ours.lower_bound - idle_pj) / dynamic_pj, 4),
+        "gap": round(ours.gap, 6),
+    }
+
+
+CLASSES: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "all": lambda row: True,
+    "rule within 1 % of the optimum": lambda row: row["most_possible"] < 0.01,
+    "rule keeps the deadline": lambda row: not row["late"],
+    "rule is late and gets more time": lambda row: bool(row["late"]),
+    "idle energy above half": lambda row: row["idle_mj"] > row["rule_mj"] / 2,
+    "idle energy below half": lambda row: row["idle_mj"] <= row["rule_mj"] / 2,
+    "one network": lambda row: "-nets" not in row["instance"] and "four" not in row["instance"],
+    "several networks": lambda row: "-nets" in row["instance"] or "four" in row["instance"],
+}
+FIGURES = ("saving", "most_possible", "saving_above_idle", "most_above_idle")
+
+
+def margins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return median savings on each rule, and the medians of what is possible, per class."""
+    table = []
+    for rule, (name, belongs) in product(RULES, CLASSES.items()):
+        own = [row for row in rows if row["rule"] == rule and belongs(row)]
+        if own:
+            medians = {f: round(statistics.median(float(r[f]) for r in own), 4) for f in FIGURES}
+            table.append({"rule": rule, "class": name, "instances": len(own), **medians})
+    return table
+
+
+def stored() -> list[dict[str, Any]]:
+    """Return the rows of results/baselines.csv."""
+    with RESULTS.open(encoding="utf-8") as file:
+        return [
+            {k: v if k in ("instance", "rule") else float(v) for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def main() -> None:
@@ -267,15 +325,14 @@ def main() -> None:
     elif arguments.what == "solve":
         solve_all(arguments.time_limit, arguments.only)
     else:
-        rows = compare(arguments.time_limit)
-        names = list(dict.fromkeys(key for row in rows for key in row))
-        with RESULTS.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, names, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-        for key in ("heft_saving", "heft_points_saving", "subgraph_saving"):
-            values = [row[key] for row in rows if key in row]
-            print(key, "median", statistics.median(values), "least", min(values), "of", len(values))
+        rows = compare(arguments.time_limit, arguments.only)
+        if not arguments.only:
+            with RESULTS.open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
+        for margin in margins(rows):
+            print(margin)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ measured on the machine that runs the script, one fresh process per network.
 --nets nine [--points system|switching|free]: solve each network on three devices at four operating
 points each (operating_points.py) under 1.25 times its least latency, and compute its whole front;
 CPU seconds of one core. --instance NAME --time-limit S: solve one of benchmarks/instances.
+--margins: what our plans save on HEFT and on the largest supported subgraph over the 50 instances,
+and the most that any plan could, from results/baselines.csv (`instance_set.py compare` makes it).
 """
 
 from __future__ import annotations
@@ -190,8 +192,12 @@ def main() -> None:
     parser.add_argument("--nets", choices=["nine"])
     parser.add_argument("--points", choices=["system", "switching", "free"], default="system")
     parser.add_argument("--instance")
+    parser.add_argument("--margins", action="store_true", help="savings on simpler rules")
     parser.add_argument("--time-limit", type=float, default=60.0)
     arguments = parser.parse_args()
+    if arguments.margins:
+        print(json.dumps(instance_set.margins(instance_set.stored()), indent=2))
+        return
     if arguments.instance:
         print(json.dumps(one_instance(arguments.instance, arguments.time_limit), indent=2))
         return

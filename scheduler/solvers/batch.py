@@ -14,7 +14,9 @@ from heterolith.scheduler.model import Ints
 from heterolith.scheduler.problem import HOME, Problem
 
 NEVER = 2**61
-"""Arrival of a tensor that is not there; also what a closed route takes."""
+"""Arrival of a tensor that is not there."""
+CLOSED = NEVER // 4096
+"""What a closed route takes, and costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Batch:
         self.hop_ns = np.zeros((*shape, most), np.int64)
         # The link behind the last one stands for no link.
         self.hop_link = np.full((*shape, most), self.links, np.int64)
-        self.route_pj = np.full(shape, NEVER // 4096, np.int64)
+        self.route_pj = np.full(shape, CLOSED, np.int64)
         self.closed = np.ones(shape, bool)
         for tensor, ways in enumerate(routes):
             for (origin, target), hops in ways.items():
@@ -82,14 +84,18 @@ class Batch:
         picks, orders
             Choice per task, and tasks in order of dispatch, shapes (tasks, n).
         """
-        return _Run(self, picks.shape[1]).run(picks, orders)
+        run = Run(self, picks)
+        for tasks in orders:
+            run.dispatch(tasks)
+        return run.figures
 
 
-class _Run:
-    """State of n placements under way."""
+class Run:
+    """State of n placements under way; every column dispatches one task at a time."""
 
-    def __init__(self, batch: Batch, count: int) -> None:
-        self.batch, self.rows = batch, np.arange(count)
+    def __init__(self, batch: Batch, picks: Ints) -> None:
+        count = picks.shape[1]
+        self.batch, self.rows, self.picks = batch, np.arange(count), picks
         self.device_ns = np.zeros((count, batch.devices), np.int64)
         self.link_ns = np.zeros((count, batch.links + 1), np.int64)
         self.made_at = np.full((count, batch.tensors + 1), batch.problem.home, np.int64)
@@ -100,28 +106,31 @@ class _Run:
         self.arrival_ns[:, batch.tensors] = 0
         self.energy_pj = np.zeros(count, np.int64)
         self.finish_ns = np.zeros((len(batch.problem.members), count), np.int64)
+        self.left = np.bincount(batch.member)[:, None].repeat(count, axis=1)
 
-    def run(self, picks: Ints, orders: Ints) -> Figures:
-        batch, rows = self.batch, self.rows
-        left = np.bincount(batch.member)[:, None].repeat(len(rows), axis=1)
-        for tasks in orders:
-            chosen = picks[tasks, rows]
-            device = batch.device[tasks, chosen]
-            start_ns = self.device_ns[rows, device]
-            for column in range(batch.inputs.shape[1]):
-                tensors = batch.inputs[tasks, column]
-                if (tensors < batch.tensors).any():
-                    np.maximum(start_ns, self._fetch(rows, tensors, device), out=start_ns)
-            end_ns = start_ns + batch.latency_ns[tasks, chosen]
-            self.device_ns[rows, device] = end_ns
-            self.energy_pj += batch.energy_pj[tasks, chosen]
-            for column in range(batch.outputs.shape[1]):
-                self._make(batch.outputs[tasks, column], device, end_ns)
-            members = batch.member[tasks]
-            left[members, rows] -= 1
-            self.finish_ns[members, rows] = np.maximum(self.finish_ns[members, rows], end_ns)
-            self._deliver(np.flatnonzero(left[members, rows] == 0), members)
+    @property
+    def figures(self) -> Figures:
+        """Energy and latencies of what has been dispatched."""
         return Figures(energy_pj=self.energy_pj, finish_ns=self.finish_ns)
+
+    def dispatch(self, tasks: Ints) -> None:
+        """Dispatch a task per column."""
+        batch, rows = self.batch, self.rows
+        chosen = self.picks[tasks, rows]
+        device = batch.device[tasks, chosen]
+        start_ns = self.device_ns[rows, device]
+        for tensors in batch.inputs[tasks].T:
+            if (tensors < batch.tensors).any():
+                np.maximum(start_ns, self._fetch(rows, tensors, device), out=start_ns)
+        end_ns = start_ns + batch.latency_ns[tasks, chosen]
+        self.device_ns[rows, device] = end_ns
+        self.energy_pj += batch.energy_pj[tasks, chosen]
+        for tensors in batch.outputs[tasks].T:
+            self._make(tensors, device, end_ns)
+        members = batch.member[tasks]
+        self.left[members, rows] -= 1
+        self.finish_ns[members, rows] = np.maximum(self.finish_ns[members, rows], end_ns)
+        self._deliver(np.flatnonzero(self.left[members, rows] == 0), members)
 
     def _make(self, tensors: Ints, device: Ints, end_ns: Ints) -> None:
         rows = np.flatnonzero(tensors < self.batch.tensors)
@@ -154,7 +163,7 @@ class _Run:
                 self.link_ns[where, link] = now_ns
                 self.link_ns[where, batch.links] = 0
             closed = batch.closed[what, origin, target]
-            now_ns[closed] = NEVER // 4096
+            now_ns[closed] = CLOSED
             self.energy_pj[where] += batch.route_pj[what, origin, target]
             self.arrival_ns[where, what, target] = now_ns
             arrival_ns[missing] = now_ns

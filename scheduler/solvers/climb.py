@@ -6,6 +6,7 @@ a walker takes the best of its neighbours if that is no worse than what it had s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -42,6 +43,11 @@ class Placement:
     points: tuple[tuple[int, str], ...] = ()
 
 
+def rank(placement: Placement) -> tuple[bool, float]:
+    """Return what sorts placements, the best first."""
+    return not placement.feasible, placement.score
+
+
 class Climber:
     """Improves placements of a problem with members under deadlines."""
 
@@ -50,7 +56,6 @@ class Climber:
         self.rng = np.random.default_rng(seed)
         self.batch = Batch(problem)
         self.best: Placement | None = None
-        self.best_at: dict[tuple[tuple[int, str], ...], Placement] = {}
         makers = [{problem.tensors[t].producer for t in task.inputs} for task in problem.tasks]
         self.before = [np.array(sorted(row - {HOME}), np.int64) for row in makers]
         self.after: list[Ints] = [
@@ -94,8 +99,10 @@ class Climber:
             values = problem.idle_mw * span_ns + found.energy_pj + 1e-4 * latency_ns
         return values / self.unit + PENALTY * over, (over == 0).astype(np.int64)
 
-    def climb(self, starts: list[Placement], until_s: float) -> None:
-        """Search from some placements at the same points; ``best`` is the best one at any time.
+    def climb(self, starts: Sequence[Placement], until_s: float) -> Placement:
+        """Search from some placements at the same points; return the best one found.
+
+        ``best`` is at any time the best feasible one of all searches.
 
         Parameters
         ----------
@@ -104,8 +111,8 @@ class Climber:
         """
         walkers = [starts[k % len(starts)] for k in range(WALKERS)]
         history = [[w.score] * MEMORY for w in walkers]
-        for walker in walkers:
-            self._keep(walker)
+        top = min(walkers, key=rank)
+        self.keep(top)
         step = 0
         while perf_counter() < until_s:
             trials = [self._neighbour(w) for w in walkers for _ in range(NEIGHBOURS)]
@@ -123,13 +130,15 @@ class Climber:
                     found = merged[row]
                 if found.score <= walker.score or found.score <= history[row][slot]:
                     walkers[row] = found
-                    self._keep(found)
+                    if rank(found) < rank(top):
+                        top = found
+                        self.keep(found)
                 history[row][slot] = min(history[row][slot], walkers[row].score)
             step += 1
-            if step % GATHER == 0 and starts[0].points in self.best_at:
-                best = self.best_at[starts[0].points]
-                walkers = [best] * WALKERS
-                history = [[best.score * (1 + slack)] * MEMORY for slack in SLACKS]
+            if step % GATHER == 0:
+                walkers = [top] * WALKERS
+                history = [[top.score * (1 + slack)] * MEMORY for slack in SLACKS]
+        return top
 
     def _merged(
         self, walkers: list[Placement], trials: list[tuple[Ints, Ints]], scores: Floats
@@ -160,14 +169,10 @@ class Climber:
             best[rows[at]] = Placement(own, order, float(values[at]), bool(kept[at]), points)
         return best
 
-    def _keep(self, found: Placement) -> None:
-        if not found.feasible:
-            return
-        if self.best is None or found.score < self.best.score:
+    def keep(self, found: Placement) -> None:
+        """Take a placement as the best one if it is."""
+        if found.feasible and (self.best is None or found.score < self.best.score):
             self.best = found
-        known = self.best_at.get(found.points)
-        if known is None or found.score < known.score:
-            self.best_at[found.points] = found
 
     def _neighbour(self, walker: Placement) -> tuple[Ints, Ints]:
         """Return choices and order with a small change."""

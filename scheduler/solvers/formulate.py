@@ -11,13 +11,13 @@ relaxation of a chain integral.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heterolith.errors import InputError
 from heterolith.scheduler.model import LARGEST, Model, Route, build_model, in_units
 from heterolith.scheduler.problem import HOME, Member, Problem
-from heterolith.scheduler.solvers.linear import Program, combine
+from heterolith.scheduler.solvers.linear import Offers, Program, combine, picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +38,25 @@ class Formulation:
     Attributes
     ----------
     offers
-        Per task: (variable, choice index).
+        What stands for which choice.
     model
         The integers that the goal counts in.
     latency
         The variable of the latency.
-    points
-        Per domain that cannot switch, the variables that choose its point.
     """
 
     program: Program
-    offers: tuple[tuple[tuple[int, int], ...], ...]
+    offers: Offers
     model: Model
     latency: int
-    points: tuple[tuple[int, ...], ...]
 
     def in_units(self, bound: float) -> int | float:
         """Turn a bound of the goal into the objective's unit."""
         return in_units(self.model, bound)
 
-    def selection(self, values: list[float]) -> tuple[int, ...]:
+    def selection(self, values: Sequence[float]) -> tuple[int, ...]:
         """Return the choice per task of a solution."""
-        return tuple(max(row, key=lambda o: values[o[0]])[1] for row in self.offers)
+        return picked(self.offers, values)
 
 
 def formulate(problem: Problem, *, exact: bool = False) -> Formulation | None:
@@ -77,7 +74,12 @@ def formulate(problem: Problem, *, exact: bool = False) -> Formulation | None:
         raise InputError("the exact program has no peak-power limit")
     if not all(model.options):
         return None
-    return _Writer(model, exact).write()
+    return _Writer(model, exact=exact).write()
+
+
+def relax(model: Model) -> Formulation:
+    """Return the relaxation of a model all of whose tasks have a choice."""
+    return _Writer(model, exact=False).write()
 
 
 _Served = tuple[
@@ -93,12 +95,11 @@ def _route_ns(route: Route) -> int:
 class _Writer:
     """Writes one program."""
 
-    def __init__(self, model: Model, exact: bool) -> None:
+    def __init__(self, model: Model, *, exact: bool) -> None:
         self.model, self.problem, self.exact = model, model.problem, exact
         self.program = Program()
         self.count = len(self.problem.devices)
         self.horizon_ns = self._horizon_ns()
-        self.points: list[tuple[int, ...]] = []
         self.timed = any(form[0] for form in model.forms.tolist())
         self.tasks = [self._offers(index) for index in range(len(self.problem.tasks))]
         # The end of the last task or transfer, and of each task.
@@ -125,7 +126,7 @@ class _Writer:
         if self.exact and self.timed:
             self._order()
         kept = tuple(tuple((o.variable, o.index) for o in row) for row in self.tasks)
-        return Formulation(program, kept, self.model, self.latency, tuple(self.points))
+        return Formulation(program, kept, self.model, self.latency)
 
     def _horizon_ns(self) -> int:
         slowest = (max(int(o.latency_ns.max()) for o in row) for row in self.model.options)
@@ -157,7 +158,6 @@ class _Writer:
                 continue
             names = dict.fromkeys(mode[row] for mode in self.model.modes)
             chosen = {name: self.program.binary() for name in names}
-            self.points.append(tuple(chosen.values()))
             self.program.equal(dict.fromkeys(chosen.values(), 1), 1)
             for task, offers in zip(self.problem.tasks, self.tasks, strict=True):
                 for name, variable in chosen.items():

@@ -1,38 +1,50 @@
-"""Several networks at once: an integer program for the bound, local search for the plan.
+"""Several networks at once: integer programs for the bound, local search for the plan.
 
-The order of dispatch is free here. The relaxation of `formulate` bounds any order from below: every
-device and link has its work to do, every network its longest path. Its solutions, also under
-tightened deadlines, are list-scheduled; late-acceptance hill climbing (Burke and Bykov, European
-Journal of Operational Research 258, 2017) over choices and priorities takes the best one further.
+The order of dispatch is free here. Relaxations (`relaxations`) bound any order from below: every
+device and link has its work to do, every network its longest path. Their solutions, also under
+tightened deadlines, are ordered by list scheduling under many priorities (`ordering`), and
+late-acceptance hill climbing over choices and orders (`climb`) takes the best of them further,
+while a second process raises the bounds (`prove`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from time import perf_counter
 
 import numpy as np
 
 from heterolith.errors import InfeasibleError
+from heterolith.scheduler.model import Ints, in_units
 from heterolith.scheduler.objective import broken_limits, value, window_ns
 from heterolith.scheduler.problem import Problem, reordered
-from heterolith.scheduler.solvers.climb import PENALTY, WALKERS, Climber, Placement
-from heterolith.scheduler.solvers.formulate import Formulation, formulate
+from heterolith.scheduler.solvers.climb import PENALTY, Climber, Placement, rank
+from heterolith.scheduler.solvers.heuristics import heft
 from heterolith.scheduler.solvers.listing import Draft, Lister
-from heterolith.scheduler.solvers.milp import Outcome, solve_milp
+from heterolith.scheduler.solvers.ordering import Orderer
+from heterolith.scheduler.solvers.relaxations import Relaxation, Relaxations
 from heterolith.scheduler.timeline import PointsError, Totals, UnreachableError, evaluate
 
 METHOD = "integer relaxation and local search over orders"
-BOUND_SHARE, BOUND_GAP = 0.12, 5e-4
-"""Part of the time for the bound, and the relative gap at which it is good enough."""
-POINTS_SHARE = 0.15
-"""Part of the time for bounds of the operating points one by one."""
-TRIED = 4
-"""Systems of operating points that the local search tries."""
-TIGHT = (0.97, 0.93, 0.89, 0.85, 0.81, 0.77, 0.73, 0.69, 0.65, 0.6, 0.55)
+BOUND_SHARE = 0.5
+"""Part of the time for the linear programs of all systems of operating points."""
+PROVING_S = 3.0
+"""With less time than this a second process is not worth its start."""
+TRIED, NEAR = 3, 0.02
+"""Systems of operating points that are searched, and how far above the lowest bound."""
+TIGHT = (0.98, 0.96, 0.94, 0.92, 0.89, 0.85, 0.8, 0.73, 0.65, 0.55)
 """Parts of the deadline that relaxations are held to, so that their choices can be scheduled."""
+START_SHARE = 0.02
+"""Part of the time for one of them."""
+DRAWN = 384
+"""Orders that are tried for one choice per task."""
+FIRST_SHARE, SECOND_SHARE = 0.25, 0.25
+"""Parts of the time for climbing from every start, and from the best few of what that gives."""
+BEST = 4
+"""How many those are."""
+TURN_SHARE = 0.06
+"""Part of the time after which climbing is started anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +76,6 @@ class _Search:
         self.lister = Lister(problem)
         self.unit = 1.0
         self.best: _State | None = None
-        self.together = {
-            device: domain.devices for domain in problem.domains for device in domain.devices
-        }
         self.weighs = (
             problem.limits.memory_bytes is not None
             or problem.limits.accuracy_loss_ppm is not None
@@ -130,15 +139,6 @@ class _Search:
         sooner = 1e-4 * draft.latency_ns / max(1, window_ns(self.problem, draft.latency_ns))
         return cost + sooner + PENALTY * self._overrun(draft) + PENALTY * len(others)
 
-    def points_of(self, picks: Sequence[int]) -> tuple[tuple[int, str], ...]:
-        """Return the point that choices have each domain's devices at: (device, point)."""
-        names = {}
-        for task, pick in zip(self.problem.tasks, picks, strict=True):
-            choice = task.choices[pick]
-            for device in self.together.get(choice.device, ()):
-                names[device] = choice.point
-        return tuple(sorted(names.items()))
-
     def take(self, picks: Sequence[int], order: Sequence[int]) -> None:
         """Keep choices in an order of dispatch if they are better than the best so far."""
         try:
@@ -159,20 +159,24 @@ class _Search:
 
 @dataclass(slots=True)
 class _Clock:
-    """When a solution began, when it ends, and the best bound so far."""
+    """When a solution began and when it ends."""
 
     start_s: float
     limit_s: float
-    bound: float = 0.0
 
     @property
     def end_s(self) -> float:
         """When the local search stops: a little early, for the last steps."""
         return self.start_s + self.limit_s * 0.95
 
+    @property
+    def left_s(self) -> float:
+        """What is left of the time."""
+        return self.end_s - perf_counter()
+
     def part_s(self, share: float) -> float:
         """Return a share of the time limit, or what is left of it."""
-        return max(0.02, min(share * self.limit_s, self.end_s - perf_counter()))
+        return max(0.02, min(share * self.limit_s, self.left_s))
 
 
 def solve_joint(
@@ -190,162 +194,174 @@ def solve_joint(
         If no plan was found although none could be ruled out.
     """
     clock = _Clock(perf_counter(), time_limit_s)
-    formulation = formulate(problem)
-    if formulation is None:
-        return None
-    search = _Search(problem)
+    relaxations, search = Relaxations(problem), _Search(problem)
     interrupted = False
     try:
-        starts = _relax(formulation, search, clock)
-        if starts is None:
-            return None
-        if search.best is None and problem.limits.deadline_ns is not None:
-            starts += _tighten(formulation, search, clock)
-        if starts and not search.weighs:
-            _climb(search, starts, clock, seed)
+        _plan(relaxations, search, clock, seed)
     except KeyboardInterrupt:
         if search.best is None:
             raise
         interrupted = True
+    finally:
+        relaxations.stop()
+    if relaxations.bound == float("inf"):
+        return None
     if search.best is None:
         raise InfeasibleError(
             f"no plan of {problem.name!r} that keeps the limits was found, nor ruled out; relax a "
             "limit or allow more time"
         )
-    return _result(formulation, search.best, clock, interrupted=interrupted)
+    return _result(relaxations, search.best, clock, interrupted=interrupted)
 
 
-def _climb(search: _Search, starts: list[_State], clock: _Clock, seed: int) -> None:
-    """Improve the plans found so far by local search, at the most promising points first."""
-    climber = Climber(search.problem, search.unit, seed)
-    groups: dict[tuple[tuple[int, str], ...], list[Placement]] = {}
-    # The relaxations came in order of their bounds: so do their points.
-    for state in starts:
-        points = search.points_of(state.picks)
-        groups.setdefault(points, []).append(
-            Placement(
-                np.array(state.picks),
-                np.array(state.draft.order),
-                state.score,
-                search.feasible(state),
-                points,
-            )
-        )
-    try:
-        rounds = list(groups.values())[:TRIED]
-        for begin in rounds if len(rounds) > 1 else ():
-            until_s = perf_counter() + clock.part_s(0.3 / len(rounds))
-            begin.sort(key=lambda placement: placement.score)
-            climber.climb(begin[:WALKERS], until_s)
-        leaders = sorted(climber.best_at.values(), key=lambda placement: placement.score)[:2]
-        for leader in leaders if len(rounds) > 1 else ():
-            climber.climb([leader], perf_counter() + clock.part_s(0.2))
-        first = [climber.best] if climber.best is not None else rounds[0][:WALKERS]
-        climber.climb(first, clock.end_s)
-    finally:
-        found = climber.best
-        if found is not None:
-            search.take(found.picks.tolist(), found.order.tolist())
+def _plan(relaxations: Relaxations, search: _Search, clock: _Clock, seed: int) -> None:
+    """Bound the problem and look for plans until the time is up."""
+    until_s = perf_counter() + clock.part_s(BOUND_SHARE)
+    solved = relaxations.solve(lambda: until_s - perf_counter())
+    if relaxations.bound == float("inf"):
+        return
+    lowest = in_units(relaxations.model, solved[0][0].bound if solved else 0.0)
+    search.unit = max(1.0, abs(lowest))
+    for row, outcome in solved[:TRIED]:
+        search.state(row.formulation.selection(outcome.values))
+    if clock.limit_s >= PROVING_S and clock.left_s > 0:
+        relaxations.start(clock.left_s)
+    rows = [
+        row
+        for row, _ in solved[:TRIED]
+        if in_units(relaxations.model, row.bound) <= lowest * (1 + NEAR)
+    ]
+    if search.weighs:
+        _states(rows, search, clock)
+    else:
+        _Climb(relaxations, search, clock, seed).run(rows)
 
 
-def _relax(formulation: Formulation, search: _Search, clock: _Clock) -> list[_State] | None:
-    """Bound the problem and schedule what attains the bound; None if there is no plan."""
-    starts: list[_State] = []
-    quick = solve_milp(formulation.program, time_limit_s=clock.part_s(0.3), relaxed=True)
-    clock.bound = quick.bound
-    if quick.proved and not quick.values:
-        return None
-    whole = solve_milp(formulation.program, time_limit_s=clock.part_s(BOUND_SHARE), gap=BOUND_GAP)
-    clock.bound = max(clock.bound, whole.bound)
-    if whole.proved and not whole.values:
-        return None
-    search.unit = max(1.0, abs(formulation.in_units(clock.bound)))
-    for outcome in (whole, quick):
-        starts += _scheduled(formulation, search, outcome)
-    if formulation.points:
-        starts += _by_points(formulation, search, clock)
-    return starts
-
-
-def _by_points(formulation: Formulation, search: _Search, clock: _Clock) -> list[_State]:
-    """Bound every system of operating points by itself; schedule the choices of each.
-
-    The least of the bounds holds for all of them. Where time is short, those that are left keep
-    the bound of the whole.
-    """
-    starts: list[_State] = []
-    program, known = formulation.program, clock.bound
-    until_s = perf_counter() + clock.part_s(POINTS_SHARE)
-    found: list[tuple[float, tuple[int, ...], Outcome]] = []
-    combinations = list(product(*formulation.points))
-    for chosen in combinations:
-        if perf_counter() > until_s:
+def _tightened(row: Relaxation, problem: Problem, clock: _Clock) -> Iterator[tuple[int, ...]]:
+    """Yield choices that leave more and more room in the deadline."""
+    deadline_ns = problem.limits.deadline_ns
+    last: tuple[int, ...] | None = None
+    for part in TIGHT if deadline_ns else TIGHT[:1]:
+        latency_ns = int(part * deadline_ns) if deadline_ns else None
+        picks = row.selection(latency_ns, clock.part_s(START_SHARE))
+        if picks is None or clock.left_s <= 0:
             break
-        _fix(formulation, chosen)
-        outcome = solve_milp(program, time_limit_s=clock.part_s(0.1), relaxed=True)
-        if outcome.values or not outcome.proved:
-            found.append((outcome.bound, chosen, outcome))
-    if len(found) and perf_counter() <= until_s:
-        clock.bound = max(known, min(bound for bound, _, _ in found))
-    for _, chosen, outcome in sorted(found, key=lambda row: row[0])[: TRIED + 1]:
-        _fix(formulation, chosen)
-        starts += _scheduled(formulation, search, outcome)
-        if search.problem.limits.deadline_ns is not None:
-            starts += _tighten(formulation, search, clock, TIGHT[1::3])
-        if perf_counter() > until_s + POINTS_SHARE * clock.limit_s:
-            break
-    for variables in formulation.points:
-        for variable in variables:
-            program.lows[variable], program.highs[variable] = 0, 1
-    return starts
+        if picks != last:
+            yield picks
+        last = picks
 
 
-def _fix(formulation: Formulation, chosen: Sequence[int]) -> None:
-    """Hold the domains to points: one variable each."""
-    program = formulation.program
-    for variables in formulation.points:
-        for variable in variables:
-            program.lows[variable] = program.highs[variable] = int(variable in chosen)
+def _states(rows: Sequence[Relaxation], search: _Search, clock: _Clock) -> None:
+    """Schedule choices of relaxations under all limits."""
+    for row in rows:
+        for picks in _tightened(row, search.problem, clock):
+            search.state(picks)
+            if search.best is not None:
+                break
 
 
-def _scheduled(formulation: Formulation, search: _Search, outcome: Outcome) -> list[_State]:
-    if not outcome.values:
+class _Climb:
+    """Local search from the choices of relaxations, in the order of their promise."""
+
+    def __init__(self, relaxations: Relaxations, search: _Search, clock: _Clock, seed: int) -> None:
+        self.relaxations, self.search, self.clock = relaxations, search, clock
+        self.climber = Climber(search.problem, search.unit, seed)
+        self.orderer = Orderer(self.climber.batch)
+        self.rng = np.random.default_rng(seed)
+
+    def run(self, rows: Sequence[Relaxation]) -> None:
+        """Search until the time is up; the best plan is the search's."""
+        try:
+            starts = self._simple()
+            starts += [start for row in rows for start in self._starts(row)]
+            if starts:
+                self._rounds(starts)
+            self.relaxations.news()
+        finally:
+            found = self.climber.best
+            if found is not None:
+                self.search.take(found.picks.tolist(), found.order.tolist())
+
+    def _simple(self) -> list[Placement]:
+        """Return HEFT's plan at the fastest points: where deadlines are tight it may be the one."""
+        found = heft(self.search.problem, fastest=True)
+        if found is None:
+            return []
+        self.search.take(found.selection, found.order)
+        tasks = zip(self.search.problem.tasks, found.selection, strict=True)
+        used = {(task.choices[pick].device, task.choices[pick].point) for task, pick in tasks}
+        for row in self.relaxations.rows:
+            held = dict(row.points)
+            if all(held.get(device, point) == point for device, point in used):
+                picks, order = np.array(found.selection), np.array(found.order)
+                scores, kept = self.climber.scores(
+                    self.climber.batch.run(picks[:, None], order[:, None])
+                )
+                own = Placement(picks, order, float(scores[0]), bool(kept[0]), row.points)
+                self.climber.keep(own)
+                return [min(own, self._ordered(row, picks), key=rank)]
         return []
-    state = search.state(formulation.selection(outcome.values))
-    return [] if state is None else [state]
 
+    def _starts(self, row: Relaxation) -> list[Placement]:
+        """Return the choices of a relaxation in their best orders, down to a feasible one."""
+        starts: list[Placement] = []
+        for picks in _tightened(row, self.search.problem, self.clock):
+            starts.append(self._ordered(row, picks))
+            if starts[-1].feasible and len(starts) > 1:
+                break
+        return starts
 
-def _tighten(
-    formulation: Formulation, search: _Search, clock: _Clock, parts: Sequence[float] = TIGHT
-) -> list[_State]:
-    """Look for choices that leave room in the deadline, until some can be scheduled within it."""
-    starts: list[_State] = []
-    program = formulation.program
-    deadline_ns = formulation.model.problem.limits.deadline_ns or 0
-    wide = program.highs[formulation.latency]
-    for part in parts:
-        program.highs[formulation.latency] = int(deadline_ns * part)
-        outcome = solve_milp(program, time_limit_s=clock.part_s(0.1), relaxed=True)
-        if not outcome.values or perf_counter() > clock.end_s:
-            break
-        starts += _scheduled(formulation, search, outcome)
-        if starts and search.feasible(starts[-1]):
-            break
-    program.highs[formulation.latency] = wide
-    return starts
+    def _ordered(self, row: Relaxation, picks: Sequence[int] | Ints) -> Placement:
+        """Return choices in the best of many orders."""
+        table = np.tile(np.array(picks)[:, None], DRAWN)
+        orders, figures = self.orderer.drawn(table, self.rng)
+        scores, kept = self.climber.scores(figures)
+        best = int(scores.argmin())
+        found = Placement(
+            table[:, best], orders[:, best], float(scores[best]), bool(kept[best]), row.points
+        )
+        self.climber.keep(found)
+        return found
+
+    def _rounds(self, starts: list[Placement]) -> None:
+        """Climb from every start, then from the best of what that gives, again and again."""
+        pool = self._round(starts, FIRST_SHARE)
+        pool = self._round(pool[:BEST], SECOND_SHARE) + pool[BEST:]
+        turn = 0
+        while self.clock.left_s > 0:
+            for row, finding in self.relaxations.news():
+                if finding.selection:
+                    pool.append(self._ordered(row, finding.selection))
+            until_s = perf_counter() + self.clock.part_s(TURN_SHARE)
+            begin = pool[0] if turn % 2 == 0 else pool[(turn // 2 + 1) % len(pool)]
+            pool.append(self.climber.climb([begin], until_s))
+            pool.sort(key=rank)
+            del pool[2 * BEST :]
+            turn += 1
+
+    def _round(self, starts: Sequence[Placement], share: float) -> list[Placement]:
+        """Climb from each start for a while; return the outcomes, the best first."""
+        found = []
+        for start in starts:
+            if self.clock.left_s <= 0:
+                found.append(start)
+                continue
+            until_s = perf_counter() + self.clock.part_s(share / len(starts))
+            found.append(self.climber.climb([start], until_s))
+        return sorted(found, key=rank)
 
 
 def _result(
-    formulation: Formulation, best: _State, clock: _Clock, *, interrupted: bool
+    relaxations: Relaxations, best: _State, clock: _Clock, *, interrupted: bool
 ) -> JointResult:
-    problem, order = formulation.model.problem, best.draft.order
+    problem, order = relaxations.model.problem, best.draft.order
     timeline = evaluate(reordered(problem, order), [best.picks[task] for task in order])
     objective = value(problem, timeline)
     return JointResult(
         selection=tuple(best.picks),
         order=order,
         objective=objective,
-        lower_bound=min(objective, formulation.in_units(clock.bound)),
+        lower_bound=min(objective, in_units(relaxations.model, relaxations.bound)),
         runtime_s=perf_counter() - clock.start_s,
         interrupted=interrupted,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 Terms = Mapping[int, int]
 """Variable -> integer coefficient."""
+Offers = tuple[tuple[tuple[int, int], ...], ...]
+"""Per task: (variable, choice index)."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,10 @@ class Program:
         """Demand ``terms . x >= value`` where a binary variable is 1."""
         self.implications.append((variable, terms, value))
 
+    def plain(self) -> Program:
+        """Return a copy of its own bounds, without what a solver has made of the rows."""
+        return replace(self, lows=self.lows.copy(), highs=self.highs.copy(), ready=None)
+
     def least(self, terms: Terms) -> int:
         """Return a lower bound of ``terms . x`` from the bounds of the variables."""
         return sum(c * (self.lows[v] if c > 0 else self.highs[v]) for v, c in terms.items())
@@ -73,3 +79,8 @@ def combine(parts: Iterable[tuple[int, int]]) -> dict[int, int]:
     for variable, coefficient in parts:
         terms[variable] = terms.get(variable, 0) + coefficient
     return terms
+
+
+def picked(offers: Offers, values: Sequence[float]) -> tuple[int, ...]:
+    """Return the choice per task that a solution gives most to."""
+    return tuple(max(row, key=lambda offer: values[offer[0]])[1] for row in offers)

@@ -47,18 +47,19 @@ def baselines(problem: Problem) -> list[Baseline]:
 def _row(problem: Problem, baseline: Baseline, best: float) -> dict[str, Any]:
     scale = UNITS[problem.objective][1]
     window_ns = problem.fixed_window_ns or baseline.timeline.latency_ns
-    own = baseline.objective
+    own, idle_pj = baseline.objective, problem.idle_mw * window_ns
     return {
         "rule": baseline.name,
         "latency_ms": baseline.timeline.latency_ns / 1e6,
-        "energy_mj": (problem.idle_mw * window_ns + baseline.timeline.energy_pj) / 1e9,
+        "energy_mj": (idle_pj + baseline.timeline.energy_pj) / 1e9,
+        "idle_mj": idle_pj / 1e9,
         "objective": None if own is None else own / scale,
         "above_best": None if own is None or not best else own / best - 1,
         "broken": list(baseline.broken),
     }
 
 
-COLUMNS = ("rule", ">latency ms", ">energy mJ", ">above best", "breaks")
+COLUMNS = ("rule", ">latency ms", ">energy mJ", ">of it idle mJ", ">above best", "breaks")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -66,6 +67,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["rule"],
         f"{row['latency_ms']:.3f}",
         f"{row['energy_mj']:.3f}",
+        f"{row['idle_mj']:.3f}",
         "-" if row["above_best"] is None else f"{row['above_best']:+.1%}",
         ", ".join(NAMES.get(name, name) for name in row["broken"]),
     )
@@ -105,6 +107,7 @@ def compare(
             {
                 "network": network.name,
                 "platform": platform,
+                "deadline_ms": None if limits.deadline_ns is None else limits.deadline_ns / 1e6,
                 "gap": solution.gap,
                 "unit": unit,
                 "rows": rows,

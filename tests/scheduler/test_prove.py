@@ -1,0 +1,77 @@
+"""Relaxations per system of operating points, and the process that raises their bounds."""
+
+import time
+from dataclasses import replace
+
+from heterolith.scheduler.problem import Domain, Limits, Problem
+from heterolith.scheduler.solve import solve
+from heterolith.scheduler.solvers.formulate import formulate
+from heterolith.scheduler.solvers.milp import solve_milp
+from heterolith.scheduler.solvers.prove import Finding
+from heterolith.scheduler.solvers.relaxations import Relaxation, Relaxations
+
+from .test_solvers import joint_problem
+
+
+def with_points(seed: int) -> Problem:
+    """Return three networks with two points per device: slower for less energy."""
+    base = joint_problem(seed)
+    tasks = tuple(
+        replace(
+            task,
+            choices=tuple(
+                replace(
+                    choice,
+                    point=point,
+                    latency_ns=part * choice.latency_ns + 1,
+                    energy_pj=choice.energy_pj // part,
+                )
+                for choice in task.choices
+                for point, part in (("fast", 1), ("slow", 2))
+            ),
+        )
+        for task in base.tasks
+    )
+    domains = tuple(Domain(name=f"d{k}", devices=(k,)) for k in range(len(base.devices)))
+    free = replace(base, tasks=tasks, domains=domains, objective="energy")
+    fastest = solve(replace(free, objective="latency"), time_limit_s=0.3)
+    assert fastest is not None
+    return replace(free, limits=Limits(deadline_ns=2 * int(fastest.objective)))
+
+
+def test_bounds_by_points_hold_and_are_no_lower_than_that_of_one_program() -> None:
+    """They lie between the program that chooses points and the plan that is found."""
+    problem = with_points(0)
+    rows = Relaxations(problem)
+    assert len(rows.rows) > 1
+    rows.solve(lambda: 10.0)
+    whole = formulate(problem)
+    assert whole is not None
+    together = solve_milp(whole.program, time_limit_s=10, relaxed=True).bound
+    assert rows.bound >= together * (1 - 1e-5)
+    found = solve(problem, time_limit_s=0.5)
+    assert found is not None
+    assert whole.in_units(rows.bound) <= found.objective
+
+
+def test_a_second_process_raises_bounds_and_ends_when_told() -> None:
+    """Its bounds are those of the integer programs; what it chose comes with them."""
+    problem = with_points(0)
+    rows = Relaxations(problem)
+    rows.solve(lambda: 10.0)
+    linear = rows.bound
+    rows.start(60.0)
+    try:
+        found: list[tuple[Relaxation, Finding]] = []
+        until_s = time.monotonic() + 60
+        while not found and time.monotonic() < until_s:
+            found = rows.news()
+            time.sleep(0.05)
+    finally:
+        rows.stop()
+    assert found
+    row, finding = found[0]
+    assert rows.bound >= linear
+    assert len(finding.selection) == len(problem.tasks)
+    exact = solve_milp(row.formulation.program, time_limit_s=20).bound
+    assert finding.bound <= exact * (1 + 1e-5)
