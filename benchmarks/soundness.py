@@ -1,8 +1,8 @@
 """Search for a job that is later than its response-time bound; report how tight the bounds are.
 
 Random task sets with the published layer times of LaLaRAND's networks (see lalarand.py), allocated
-layer by layer; those that the analysis accepts are simulated with random offsets, sporadic
-arrivals and execution times between BCET and WCET. Simulated.
+layer by layer; those that the analysis accepts are simulated with adversarial and random offsets,
+sporadic arrivals and execution times between BCET and WCET. Simulated.
 
 Run: python benchmarks/soundness.py --jobs 50000 --json
 """
@@ -22,18 +22,12 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parent))
 import lalarand as published
 
-from heterolith.scheduler.realtime import Options, Resource, TaskSet, policy, response_times
+from heterolith.scheduler.realtime import Resource, TaskSet, policy, response_times
 from heterolith.scheduler.realtime import simulate as run
-from heterolith.scheduler.realtime.arrivals import extremes, periodic, sporadic, uniform, worst
+from heterolith.scheduler.realtime.attack import attacks, horizon_ns
 from heterolith.scheduler.realtime.lalarand import allocate
 from heterolith.scheduler.realtime.sweep import make_tasks
 
-PATTERNS = (
-    (periodic, worst),
-    (sporadic(0.05), worst),
-    (periodic, extremes),
-    (sporadic(0.3), uniform),
-)
 RUNS = 8
 RESULTS = Path(__file__).parent / "results" / "soundness.json"
 
@@ -60,22 +54,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
-    jobs = misses = violations = sets = 0
+    jobs = runs = misses = violations = sets = 0
     ratios: list[float] = []
     for number, taskset in accepted(asked.seed):
         bounds = {a.task: a.bound_ns or 0 for a in response_times(taskset)}
         observed = dict.fromkeys(bounds, 0)
-        periods = [task.period_ns for task in taskset.tasks]
-        horizon = min(3 * max(periods), 150 * min(periods))
-        for attempt in range(RUNS):
-            rng = Random(f"{asked.seed} {number} {attempt}")
-            arrival, execution = PATTERNS[attempt % len(PATTERNS)]
-            tasks = tuple(
-                replace(t, offset_ns=rng.randrange(t.period_ns) if attempt else 0)
-                for t in taskset.tasks
-            )
-            options = Options(arrival=arrival, execution=execution, seed=attempt)
-            result = run(replace(taskset, tasks=tasks), policy("fp"), horizon, options)
+        for attacked, options in attacks(taskset, RUNS, f"{asked.seed} {number}"):
+            result = run(attacked, policy("fp"), horizon_ns(taskset), options)
+            runs += 1
             jobs += result.jobs
             misses += result.misses
             for task in result.tasks:
@@ -91,6 +77,7 @@ def main(arguments: list[str]) -> int:
         "source": "simulated",
         "jobs": jobs,
         "sets": sets,
+        "runs": runs,
         "misses": misses,
         "bound_violations": violations,
         "tightness_median": round(statistics.median(ratios), 4),

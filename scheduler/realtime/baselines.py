@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import accumulate, product
+from math import prod
 
-from heterolith.scheduler.realtime.profile import Assignment, NetworkTask
+from heterolith.scheduler.realtime.profile import Assignment, NetworkTask, NetworkTimes
 
 TASK_LEVEL_LIMIT = 4096
 """Most one-resource-per-task assignments that are enumerated."""
@@ -61,27 +62,35 @@ def dart_cut(tasks: Sequence[NetworkTask], first: int, second: int) -> tuple[Ass
 
     Tasks are taken by falling mean utilization; each cut balances the loads so far.
     """
-    loads = {first: Fraction(0), second: Fraction(0)}
+    scale = prod(task.period_ns for task in tasks)
+    gap = 0
     cuts: dict[str, Assignment] = {}
 
     def weight(task: NetworkTask) -> Fraction:
-        both = [sum(task.network.layers[i][r] or 0 for i in range(len(task.network.layers)))
-                for r in (first, second)]  # fmt: skip
-        return Fraction(sum(both), 2 * task.period_ns)
+        both = sum((row[first] or 0) + (row[second] or 0) for row in task.network.layers)
+        return Fraction(both, task.period_ns)
 
     for task in sorted(tasks, key=weight, reverse=True):
-        count = len(task.network.layers)
         one, two = task.network.alone(first), task.network.alone(second)
-        options = []
-        for cut in range(count + 1):
-            assignment = one[:cut] + two[cut:]
-            added = {first: Fraction(0), second: Fraction(0)}
-            for piece in task.bind(assignment).pieces:
-                if piece.resource in added:
-                    added[piece.resource] += Fraction(piece.wcet_ns, task.period_ns)
-            gap = abs(loads[first] + added[first] - loads[second] - added[second])
-            options.append((gap, -cut, assignment, added))
-        _, _, cuts[task.name], added = min(options, key=lambda option: option[:2])
-        for r in loads:
-            loads[r] += added[r]
+        works = (_works(task.network, one, two, r) for r in (first, second))
+        rate = scale // task.period_ns
+        gaps = [gap + rate * (a - b) for a, b in zip(*works, strict=True)]
+        cut = min(range(len(gaps)), key=lambda cut: (abs(gaps[cut]), -cut))
+        gap, cuts[task.name] = gaps[cut], one[:cut] + two[cut:]
     return tuple(cuts[task.name] for task in tasks)
+
+
+def _works(network: NetworkTimes, one: Assignment, two: Assignment, resource: int) -> list[int]:
+    """Return the work on a resource per cut: layers before it as in `one`, the rest as in `two`."""
+    count = len(one)
+
+    def cost(layer: int, origin: int, target: int) -> int:
+        if target != resource:
+            return 0
+        entered = network.enter_ns[layer][origin][target] if layer else 0
+        return (network.layers[layer][target] or 0) + entered
+
+    head = [0, *accumulate(cost(i, one[i - 1], one[i]) for i in range(count))]
+    tail = [0, *accumulate(cost(i, two[i - 1], two[i]) for i in range(count - 1, 0, -1))]
+    joined = (cost(cut, one[cut - 1], two[cut]) for cut in range(count))
+    return [*map(sum, zip(head, joined, tail[::-1], strict=False)), head[count]]

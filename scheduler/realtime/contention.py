@@ -4,6 +4,9 @@ A piece that needs its memory for `memory_ns` alone is delayed, in the worst cas
 of every other master per transfer of its own if the arbiter is round robin and bursts are equal; so
 with m masters the memory part takes m times as long. Latency-hiding only helps. The bound holds for
 any interleaving; it says nothing about other arbiters.
+
+`with_contention` stretches the pieces of a bound set; `contended` stretches layer times, before
+resources are chosen. Transfers are memory through and through.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from heterolith.errors import InputError
+from heterolith.scheduler.realtime.profile import NetworkTimes
 from heterolith.scheduler.realtime.tasks import TaskSet
 
 
@@ -53,3 +57,37 @@ def with_contention(
             pieces.append(replace(piece, wcet_ns=piece.wcet_ns + extra * memory))
         tasks.append(replace(task, pieces=tuple(pieces)))
     return replace(taskset, tasks=tuple(tasks))
+
+
+def contended(
+    network: NetworkTimes, masters: Collection[int], link: int | None = None
+) -> NetworkTimes:
+    """Stretch layer times and transfers on resources (indices) that share one DRAM.
+
+    With m masters a layer takes ``1 + (m - 1) memory_ppm / 10^6`` times as long, a transfer m
+    times. The best case stays without contention: `best_ppm` is divided by m, which no layer's
+    best case is below.
+
+    Parameters
+    ----------
+    link
+        Resource that carries transfers; without one the entered resource does.
+    """
+    count = max(1, len(masters))
+    factor = 1_000_000 + (count - 1) * network.memory_ppm
+
+    def layer(time: int | None, resource: int) -> int | None:
+        return time if time is None or resource not in masters else -(-time * factor // 1_000_000)
+
+    def move(time: int, entered: int) -> int:
+        return time * count if (entered if link is None else link) in masters else time
+
+    return replace(
+        network,
+        layers=tuple(tuple(layer(t, r) for r, t in enumerate(row)) for row in network.layers),
+        enter_ns=tuple(
+            tuple(tuple(move(t, b) for b, t in enumerate(row)) for row in table)
+            for table in network.enter_ns
+        ),
+        best_ppm=max(1, network.best_ppm // count),
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from heterolith.scheduler.realtime.baselines import all_on, dart_cut, preferable, task_level
 from heterolith.scheduler.realtime.profile import Assignment, NetworkTask, check_tasks
-from heterolith.scheduler.realtime.response import Load, bound, load
+from heterolith.scheduler.realtime.response import Load, blocks, bound, summary
 
 BLOCKS = (1, 2, 4, 8)
 REACH = 4
@@ -43,6 +43,7 @@ class Evaluator:
         self._link = link
         self._resources = max(tasks[0].network.resources, (link or 0) + 1)
         self._loads: list[dict[Assignment, Load]] = [{} for _ in tasks]
+        self._values: dict[tuple[object, ...], int] = {}
 
     def loads(self, assignments: Sequence[Assignment]) -> list[Load]:
         """Return the loads, most urgent task first."""
@@ -51,8 +52,11 @@ class Evaluator:
             known = self._loads[index]
             assignment = assignments[index]
             if assignment not in known:
-                task = self.tasks[index].bind(assignment, self._link)
-                known[assignment] = load(task, self._resources)
+                task = self.tasks[index]
+                steps = task.network.steps(assignment, self._link)
+                known[assignment] = summary(
+                    steps, self._resources, task.period_ns, task.deadline_ns
+                )
             found.append(known[assignment])
         return found
 
@@ -60,11 +64,11 @@ class Evaluator:
         """Return F, and the most urgent task (index) that is late; stop early at F >= `stop`."""
         self.evaluations += 1
         loads = self.loads(assignments)
-        above: list[tuple[Load, int]] = []
         total, first = 0.0, None
-        for rank, own in enumerate(loads):
-            best = bound(own, above, loads[rank + 1 :], REACH)
-            value = best[0] if best else own.period_ns * REACH
+        above: list[tuple[Load, int]] = []
+        for rank, block in enumerate(blocks(loads)):
+            own = loads[rank]
+            value = self._value(own, above, block)
             if value > own.deadline_ns:
                 total += (value - own.deadline_ns) / own.deadline_ns
                 first = self.order[rank] if first is None else first
@@ -72,6 +76,15 @@ class Evaluator:
                     break
             above.append((own, value))
         return total, first
+
+    def _value(self, own: Load, above: list[tuple[Load, int]], block: tuple[int, ...]) -> int:
+        """Return a task's bound, or the reach; the same question is answered once."""
+        key = (id(own), block, *((id(load), value) for load, value in above))
+        value = self._values.get(key)
+        if value is None:
+            best = bound(own, above, block, REACH)
+            value = self._values[key] = best[0] if best else own.period_ns * REACH
+        return value
 
 
 def schedulable(tasks: Sequence[NetworkTask], assignments: Sequence[Assignment]) -> bool:

@@ -40,6 +40,7 @@ class Migration(FixedPriority):
         self, tasks: Mapping[str, NetworkTask], assignments: Mapping[str, Assignment]
     ) -> None:
         self._tasks, self._planned = tasks, assignments
+        self._longest: dict[tuple[str, int], int] = {}
         self.moves = 0
 
     def on_idle(self, machine: Machine, resource: int) -> None:
@@ -70,16 +71,25 @@ class Migration(FixedPriority):
         before = self._planned[job.task.name][index - 1] if index else target
         back = max((table[target][origin] for table in network.enter_ns[index + 1 :]), default=0)
         away = (network.enter_ns[index][before][target] if index else 0) + back
-        others = [
-            time
-            for name, task in self._tasks.items()
-            if name != job.task.name
-            for layer, place in zip(task.network.layers, self._planned[name], strict=True)
-            if place == origin and (time := layer[origin]) is not None
-        ]
-        cost = max(others, default=0) + away + there
+        cost = self._blocking(job.task.name, origin) + away + there
         near, whole = self._wait(machine, job, origin)
         return slack if whole + here > cost and near > cost else None
+
+    def _blocking(self, name: str, resource: int) -> int:
+        """Return the longest layer of another task that is planned on a resource."""
+        key = (name, resource)
+        if key not in self._longest:
+            self._longest[key] = max(
+                (
+                    layer[resource] or 0
+                    for other, task in self._tasks.items()
+                    if other != name
+                    for layer, place in zip(task.network.layers, self._planned[other], strict=True)
+                    if place == resource
+                ),
+                default=0,
+            )
+        return self._longest[key]
 
     @staticmethod
     def _wait(machine: Machine, job: Job, origin: int) -> tuple[int, int]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from heterolith.scheduler.realtime.simulate import Job, Machine
 
 
+HOOKS = ("on_release", "on_boundary", "on_complete", "on_idle", "on_instant", "on_start")
+
+
 class Policy(ABC):
     """Base of all policies: a key, and hooks that may reroute, drop or move jobs."""
 
@@ -30,6 +33,12 @@ class Policy(ABC):
 
     def on_complete(self, machine: Machine, job: Job) -> None:  # noqa: B027 - optional
         """Act after the last piece of a job, or after it was dropped."""
+
+    def on_instant(self, machine: Machine) -> None:  # noqa: B027 - optional
+        """Act once per instant, after its ends and releases and before anything starts."""
+
+    def on_start(self, machine: Machine, job: Job) -> None:  # noqa: B027 - optional
+        """Act right before a job's next piece starts; it may be replaced on the same resource."""
 
     def on_idle(self, machine: Machine, resource: int) -> None:  # noqa: B027 - optional
         """Act when a resource has nothing to do."""

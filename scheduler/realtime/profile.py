@@ -15,6 +15,8 @@ from heterolith.scheduler.realtime.tasks import Piece, Task
 
 Assignment = tuple[int, ...]
 """Resource index per layer."""
+Step = tuple[int, int, int, str]
+"""A piece: resource, WCET and BCET in ns, name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,9 @@ class NetworkTimes:
         Row 0 is the network's input and is not charged.
     best_ppm
         BCET as a share of the WCET, in parts per million.
+    memory_ppm
+        Time in memory of a layer run alone, as a share of its WCET; matters where resources share
+        a DRAM (`contention`).
     """
 
     name: str
@@ -37,6 +42,7 @@ class NetworkTimes:
     enter_ns: tuple[tuple[tuple[int, ...], ...], ...]
     best_ppm: int = 1_000_000
     source: str = ""
+    memory_ppm: int = 1_000_000
 
     def __post_init__(self) -> None:
         width = {len(row) for row in self.layers}
@@ -52,6 +58,8 @@ class NetworkTimes:
                 raise InputError(f"network {self.name!r}, layer {index}: times must be above 0 ns")
         if not 0 < self.best_ppm <= 1_000_000:
             raise InputError(f"best_ppm is {self.best_ppm}; it must be in 1..1000000")
+        if not 0 <= self.memory_ppm <= 1_000_000:
+            raise InputError(f"memory_ppm is {self.memory_ppm}; it must be in 0..1000000")
 
     @property
     def resources(self) -> int:
@@ -88,24 +96,30 @@ class NetworkTimes:
         InputError
             If a layer is assigned to a resource that cannot compute it.
         """
-        made: list[Piece] = []
+        return tuple(
+            Piece(resource=resource, wcet_ns=worst, bcet_ns=best, name=name)
+            for resource, worst, best, name in self.steps(assignment, link)
+        )
+
+    def steps(self, assignment: Assignment, link: int | None = None) -> list[Step]:
+        """Return what `pieces` is made of, without its checks: what a search evaluates."""
+        made: list[Step] = []
         for index, resource in enumerate(assignment):
             time = self.layers[index][resource]
             if time is None:
                 raise InputError(
                     f"network {self.name!r}: resource {resource} cannot compute layer {index}"
                 )
-            name = str(index)
             move = self.enter_ns[index][assignment[index - 1]][resource] if index else 0
             if move and link is not None:
-                made.append(self._piece(link, move, f"to {name}"))
+                made.append((link, move, self._best(move), f"to {index}"))
                 move = 0
-            made.append(self._piece(resource, time + move, name))
-        return tuple(made)
+            time += move
+            made.append((resource, time, self._best(time), str(index)))
+        return made
 
-    def _piece(self, resource: int, wcet_ns: int, name: str) -> Piece:
-        bcet = max(1, wcet_ns * self.best_ppm // 1_000_000)
-        return Piece(resource=resource, wcet_ns=wcet_ns, bcet_ns=bcet, name=name)
+    def _best(self, wcet_ns: int) -> int:
+        return wcet_ns * self.best_ppm // 1_000_000 or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

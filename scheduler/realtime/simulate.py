@@ -17,7 +17,7 @@ from random import Random
 from heterolith.errors import InputError, unknown_name
 from heterolith.scheduler.dispatch import Event, Trace
 from heterolith.scheduler.realtime.arrivals import Arrival, Execution, periodic, worst
-from heterolith.scheduler.realtime.policies import Policy
+from heterolith.scheduler.realtime.policies import HOOKS, Policy
 from heterolith.scheduler.realtime.stats import ResourceReport, Responses, Simulation, TaskReport
 from heterolith.scheduler.realtime.tasks import Piece, Task, TaskSet, chunked
 
@@ -75,19 +75,21 @@ class _TaskState:
 
 
 class _Meter:
-    """Time and energy of one resource under its operating points."""
+    """Time and energy of one resource; a piece keeps the power of the point it started at."""
 
-    __slots__ = ("busy_ns", "end_ns", "energy_pj", "since_busy_ns", "since_ns", "switches")
+    __slots__ = (
+        "active_mw", "busy_ns", "end_ns", "energy_pj", "since_busy_ns", "since_ns", "switches",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.busy_ns = self.end_ns = self.energy_pj = self.since_busy_ns = self.since_ns = 0
-        self.switches = 0
+        self.active_mw = self.switches = 0
 
-    def settle(self, now_ns: int, active_mw: int, idle_mw: int) -> None:
-        """Account for the time since the last change of point."""
+    def settle(self, now_ns: int, idle_mw: int) -> None:
+        """Account for the idle time since the last change of point."""
         ahead = max(0, self.end_ns - now_ns)
-        busy = self.since_busy_ns - ahead
-        self.energy_pj += busy * active_mw + (now_ns - self.since_ns - busy) * idle_mw
+        idle = now_ns - self.since_ns - (self.since_busy_ns - ahead)
+        self.energy_pj += idle * idle_mw
         self.since_ns, self.since_busy_ns = now_ns, ahead
 
 
@@ -102,7 +104,8 @@ class Machine:
         self.points = [0] * len(resources)
         self._ready: list[list[tuple[int, int, Job]]] = [[] for _ in resources]
         self._meters = [_Meter() for _ in resources]
-        self._delay = [0] * len(resources)
+        self._steady_ns = [0] * len(resources)
+        self._riders: list[list[Job]] = [[] for _ in resources]
         self._index = {task.name: i for i, task in enumerate(taskset.tasks)}
         self._states = [_TaskState(task, options, i) for i, task in enumerate(taskset.tasks)]
         self._events: list[tuple[int, int]] = []
@@ -110,13 +113,15 @@ class Machine:
         self._pieces = 0
         overrides = {
             name: getattr(policy, name)
-            for name in ("on_release", "on_boundary", "on_complete", "on_idle")
+            for name in HOOKS
             if getattr(type(policy), name) is not getattr(Policy, name)
         }
         self._on_release = overrides.get("on_release")
         self._on_boundary = overrides.get("on_boundary")
         self._on_complete = overrides.get("on_complete")
         self._on_idle = overrides.get("on_idle")
+        self._on_instant = overrides.get("on_instant")
+        self._on_start = overrides.get("on_start")
 
     def waiting(self, resource: int) -> list[Job]:
         """Return the jobs that wait for a resource, most urgent first."""
@@ -132,7 +137,7 @@ class Machine:
         A waiting job is requested anew, on its new resource; an empty tuple ends the job early.
         """
         waiting = self._withdraw(job)
-        started = job.pieces[: job.index + (job in self.running)]
+        started = job.pieces[: job.index + self.runs(job)]
         job.pieces = started + pieces
         job.remaining_ns = sum(piece.wcet_ns for piece in job.pieces[job.index :])
         if waiting:
@@ -146,7 +151,7 @@ class Machine:
         InputError
             If the job runs: a piece is never interrupted.
         """
-        if job in self.running:
+        if self.runs(job):
             raise InputError(f"a job of {job.task.name!r} runs; drop it at a boundary")
         self._withdraw(job)
         job.pieces = job.pieces[: job.index]
@@ -156,7 +161,7 @@ class Machine:
         self._leave(job, state)
 
     def set_point(self, resource: int, point: int) -> None:
-        """Change the operating point; the piece that runs keeps its speed, the next waits."""
+        """Change the point: what runs keeps its speed and power, the next waits out the switch."""
         entry = self.taskset.resources[resource]
         if not 0 <= point < len(entry.points):
             raise InputError(
@@ -166,11 +171,23 @@ class Machine:
             return
         old = entry.points[self.points[resource]]
         meter = self._meters[resource]
-        meter.settle(self.now_ns, old.active_mw, old.idle_mw)
+        meter.settle(self.now_ns, old.idle_mw)
         meter.energy_pj += entry.switch_pj
         meter.switches += 1
         self.points[resource] = point
-        self._delay[resource] = entry.switch_ns
+        self._steady_ns[resource] = self.now_ns + entry.switch_ns
+
+    def ride(self, job: Job, resource: int) -> None:
+        """Let a waiting job's next piece be computed along with the one about to start.
+
+        Called from `on_start`, which also says what the shared piece takes.
+        """
+        self._withdraw(job)
+        self._riders[resource].append(job)
+
+    def runs(self, job: Job) -> bool:
+        """Say whether a resource computes a piece of the job, alone or shared."""
+        return job in self.running or any(job in riders for riders in self._riders)
 
     def _withdraw(self, job: Job) -> bool:
         for queue in self._ready:
@@ -235,6 +252,14 @@ class Machine:
         job = self.running[resource]
         assert job is not None
         self.running[resource] = None
+        riders = self._riders[resource]
+        if riders:
+            self._riders[resource] = []
+        self._advance(job)
+        for rider in riders:
+            self._advance(rider)
+
+    def _advance(self, job: Job) -> None:
         job.remaining_ns -= job.pieces[job.index].wcet_ns
         job.index += 1
         if self._on_boundary is not None and job.index < len(job.pieces):
@@ -245,15 +270,23 @@ class Machine:
 
     def _start(self, resource: int) -> None:
         _, index, job = heappop(self._ready[resource])
+        if self._on_start is not None:
+            self._on_start(self, job)
         piece = job.pieces[job.index]
         time = self._states[index].draw(piece)
-        slowdown = self.taskset.resources[resource].points[self.points[resource]].slowdown_ppm
+        point = self.taskset.resources[resource].points[self.points[resource]]
+        slowdown, active_mw = point.slowdown_ppm, point.active_mw
         if slowdown != _PPM:
+            if isinstance(slowdown, tuple):
+                slowdown = slowdown[piece.kind]
             time = -(-time * slowdown // _PPM)
-        if self._delay[resource]:
-            time += self._delay[resource]
-            self._delay[resource] = 0
+        if isinstance(active_mw, tuple):
+            active_mw = active_mw[piece.kind]
+        if self._steady_ns[resource] > self.now_ns:
+            time += self._steady_ns[resource] - self.now_ns
         meter = self._meters[resource]
+        meter.active_mw = active_mw
+        meter.energy_pj += time * active_mw
         end = self.now_ns + time
         meter.busy_ns += time
         meter.since_busy_ns += time
@@ -285,6 +318,8 @@ class Machine:
                     self._end(code)
                 else:
                     self._release(code - count)
+            if self._on_instant is not None:
+                self._on_instant(self)
             for resource in range(count):
                 if running[resource] is None:
                     if not ready[resource] and self._on_idle is not None:
@@ -296,14 +331,16 @@ class Machine:
 
     def _report(self, horizon_ns: int) -> Simulation:
         resources = []
-        for r, (entry, meter) in enumerate(zip(self.taskset.resources, self._meters, strict=True)):
-            point = entry.points[self.points[r]]
-            meter.settle(horizon_ns, point.active_mw, point.idle_mw)
+        for entry, point, meter in zip(
+            self.taskset.resources, self.points, self._meters, strict=True
+        ):
+            meter.settle(horizon_ns, entry.points[point].idle_mw)
+            beyond_ns = max(0, meter.end_ns - horizon_ns)
             resources.append(
                 ResourceReport(
                     name=entry.name,
-                    busy_ns=meter.busy_ns - max(0, meter.end_ns - horizon_ns),
-                    energy_pj=meter.energy_pj,
+                    busy_ns=meter.busy_ns - beyond_ns,
+                    energy_pj=meter.energy_pj - beyond_ns * meter.active_mw,
                     switches=meter.switches,
                 )
             )

@@ -14,6 +14,7 @@ from typing import Any
 from heterolith import units
 from heterolith.boards import read_toml
 from heterolith.errors import InputError, unknown_name
+from heterolith.scheduler.realtime.contention import contended as stretched
 from heterolith.scheduler.realtime.profile import (
     Assignment,
     NetworkTask,
@@ -27,7 +28,7 @@ UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6}
 KEYS = {
     "file": {"format", "resource", "network", "task", "link"},
     "resource": {"name", "chunk", "idle", "active"},
-    "network": {"name", "source", "best", "unit", "times", "moves"},
+    "network": {"name", "source", "best", "memory", "unit", "times", "moves"},
     "task": {"name", "network", "period", "deadline", "priority", "on"},
 }
 
@@ -70,6 +71,10 @@ def _tables(data: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
     for item in found:
         if not isinstance(item.get("name"), str) or not item["name"]:
             raise InputError(f'a [[{kind}]] has no name; add name = "..."')
+    names = [item["name"] for item in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{kind} {name!r} is named twice; names must differ")
     return found
 
 
@@ -102,6 +107,13 @@ def _row(value: Any, what: str, count: int, scale: int) -> list[int]:  # noqa: A
     return [round(entry * scale) for entry in value]
 
 
+def _share(table: Mapping[str, Any], key: str) -> int:
+    value = table.get(key, 1)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InputError(f"network {table['name']!r}: {key} is {value!r}; it is a share, in 0..1")
+    return round(value * 1_000_000)
+
+
 def _network(table: Mapping[str, Any], names: Sequence[str]) -> NetworkTimes:
     _known("network", table, ("times", "unit"))
     name, unit, times, moves = table["name"], table["unit"], table["times"], table.get("moves", {})
@@ -132,7 +144,8 @@ def _network(table: Mapping[str, Any], names: Sequence[str]) -> NetworkTimes:
             for index in range(count)
         ),
         enter_ns=tuple(tuple(tuple(row) for row in table) for table in enter),
-        best_ppm=round(float(table.get("best", 1.0)) * 1_000_000),
+        best_ppm=_share(table, "best"),
+        memory_ppm=_share(table, "memory"),
         source=str(table.get("source", "")),
     )
 
@@ -225,8 +238,38 @@ def _task(table: Mapping[str, Any], networks: Mapping[str, NetworkTimes]) -> Net
     )
 
 
+def contended(workload: Workload, masters: Sequence[str]) -> Workload:
+    """Return a workload whose times hold while the named resources share one DRAM.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or given twice, or fewer than two are given.
+    """
+    names = [resource.name for resource in workload.resources]
+    for name in masters:
+        if name not in names:
+            raise unknown_name("resource", name, names)
+    shared = {names.index(name) for name in masters}
+    if len(shared) < len(masters) or len(shared) < 2:
+        raise InputError(f"{'+'.join(masters)!r} must name two or more resources that share a DRAM")
+    return replace(
+        workload,
+        tasks=tuple(
+            replace(task, network=stretched(task.network, shared, workload.link))
+            for task in workload.tasks
+        ),
+    )
+
+
 def to_toml(workload: Workload) -> str:
-    """Return a task set as text; `read` reads it back."""
+    """Return a task set as text; `read` reads it back.
+
+    Raises
+    ------
+    InputError
+        If two different networks share a name.
+    """
     names = [resource.name for resource in workload.resources]
     lines = [f"format = {FORMAT}"]
     if workload.link is not None:
@@ -243,6 +286,9 @@ def to_toml(workload: Workload) -> str:
             if value
         ]  # fmt: skip
     networks = {task.network.name: task.network for task in workload.tasks}
+    for task in workload.tasks:
+        if task.network != networks[task.network.name]:
+            raise InputError(f"two networks are named {task.network.name!r}; names must differ")
     for network in networks.values():
         lines += ["", *_network_lines(network, names)]
     for task, assignment in zip(workload.tasks, workload.assignments, strict=True):
@@ -266,6 +312,7 @@ def _network_lines(network: NetworkTimes, names: Sequence[str]) -> list[str]:
         f'name = "{network.name}"',
         f'source = "{network.source}"',
         f"best = {network.best_ppm / 1_000_000}",
+        f"memory = {network.memory_ppm / 1_000_000}",
         'unit = "ns"',
         "[network.times]",
     ]

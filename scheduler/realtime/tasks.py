@@ -7,6 +7,7 @@ Invariant: a `TaskSet` that exists can be simulated; each analysis states what m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -23,17 +24,26 @@ def _time(value: int, what: str, low: int = 1) -> None:
         raise InputError(f"{what} is {value} ns; it must be in {low}..2**62")
 
 
+def per_kind(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    """Return a figure of a `Point` as a tuple."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """An operating point: `slowdown_ppm` stretches times at the first point, 1,000,000 is equal."""
+    """An operating point: `slowdown_ppm` stretches times at the first point, 1,000,000 is equal.
+
+    Slowdown and active power hold for all pieces, or are tuples with one entry per `Piece.kind`.
+    """
 
     name: str = "nominal"
-    slowdown_ppm: int = 1_000_000
+    slowdown_ppm: int | tuple[int, ...] = 1_000_000
     idle_mw: int = 0
-    active_mw: int = 0
+    active_mw: int | tuple[int, ...] = 0
 
     def __post_init__(self) -> None:
-        if self.slowdown_ppm <= 0 or min(self.idle_mw, self.active_mw) < 0:
+        slowdowns, powers = per_kind(self.slowdown_ppm), per_kind(self.active_mw)
+        if min(slowdowns, default=0) <= 0 or min(self.idle_mw, *powers) < 0:
             raise InputError(f"point {self.name!r}: slowdown must be above 0, powers 0 or more")
 
 
@@ -60,15 +70,25 @@ class Resource:
                 f"resource {self.name!r} needs an operating point and a switch energy of 0 or more"
             )
 
+    @property
+    def kinds(self) -> float:
+        """Kinds of pieces that every point has figures for; infinite if none tells them apart."""
+        figures = (f for p in self.points for f in (p.slowdown_ppm, p.active_mw))
+        return min((len(f) for f in figures if isinstance(f, tuple)), default=math.inf)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Work on one resource (index into `TaskSet.resources`) between two scheduling decisions."""
+    """Work on one resource (index into `TaskSet.resources`) between two scheduling decisions.
+
+    `kind` selects how an operating point acts on it, where its resource's points tell kinds apart.
+    """
 
     resource: int
     wcet_ns: int
     bcet_ns: int
     name: str = ""
+    kind: int = 0
 
     def __post_init__(self) -> None:
         _time(self.wcet_ns, f"WCET of piece {self.name!r}")
@@ -148,6 +168,11 @@ class TaskSet:
                     raise InputError(
                         f"task {task.name!r}, piece {piece.name!r}: resource {piece.resource} "
                         f"does not exist; there are {len(self.resources)}"
+                    )
+                if not 0 <= piece.kind < self.resources[piece.resource].kinds:
+                    raise InputError(
+                        f"task {task.name!r}, piece {piece.name!r}: the points of resource "
+                        f"{self.resources[piece.resource].name!r} have no kind {piece.kind}"
                     )
 
     def resource(self, name: str) -> int:

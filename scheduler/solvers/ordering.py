@@ -53,8 +53,8 @@ class Orderer:
         """
         batch, problem = self.batch, self.batch.problem
         device = np.take_along_axis(batch.device, picks, 1)
-        own_ns = np.take_along_axis(batch.latency_ns, picks, 1)
-        own_ns = own_ns * np.take_along_axis(weights, device, 0)
+        counted = np.take_along_axis(weights, device, 0)
+        own_ns = np.take_along_axis(batch.latency_ns, picks, 1) * counted
         tails = np.zeros((batch.count, picks.shape[1]))
         delivered = set(problem.outputs)
         for index in range(batch.count - 1, -1, -1):

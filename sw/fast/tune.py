@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
@@ -87,12 +88,16 @@ def _layer_network(spec: ConvSpec) -> Network:
     )
 
 
+def _always(choice: Choice, spec: ConvSpec, given: bool) -> Choice:
+    return choice
+
+
 def measure_ns(spec: ConvSpec, choices: Sequence[Choice]) -> list[int]:
     """Return the shortest of a few cold runs of each choice on one worker, in nanoseconds."""
     network = _layer_network(spec)
     programs = []
     for choice in choices:
-        program = compile_program(network, lambda spec, given, choice=choice: choice)
+        program = compile_program(network, partial(_always, choice))
         programs.append([step for phase in program.phases[1:] for step in phase[0]])
     cold = np.zeros(_COLD_BYTES, np.uint8)
     times: list[list[int]] = [[] for _ in choices]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
@@ -24,10 +25,10 @@ def _places(x: Array, axes: Array | None, noop: int) -> tuple[int, ...]:
     return () if noop else tuple(range(x.ndim))
 
 
-def _check_range(dtype: np.dtype[Any], real: Callable[[], Array]) -> None:
+def _check_range(dtype: np.dtype[Any], real: Callable[[], ArrayLike]) -> None:
     """Refuse results of integers that leave their range, given in float64."""
     if dtype.kind in "iu":
-        limits, values = np.iinfo(dtype), real()
+        limits, values = np.iinfo(dtype), np.asarray(real())
         if not np.all((values >= limits.min) & (values < limits.max + 1)):
             raise InputError(f"a reduction of {dtype} leaves its range; cast to float first")
 

@@ -46,7 +46,24 @@ def test_a_late_set_ends_with_exit_code_2(tasks, capsys):
     period = text.split('period = "')[1].split('"')[0]
     tasks.write_text(text.replace(period, "2000ns"))
     assert main(["taskset", "analyze", str(tasks)]) == 2
-    assert "exceeds the period" in capsys.readouterr().out
+    assert "over its capacity of 1" in " ".join(capsys.readouterr().out.split())
+
+
+def test_contention_stretches_every_bound(tasks, tmp_path, capsys):
+    """Shared DRAM makes bounds longer; the file that is written keeps the times without it."""
+    bounds = []
+    for extra in ([], ["--contention", "fpga+cpu"]):
+        main(["taskset", "analyze", str(tasks), *extra, "--json"])
+        answers = json.loads(capsys.readouterr().out)["tasks"]
+        bounds.append([t["bound_ns"] or 2**62 for t in answers])
+    assert all(a < b for a, b in zip(*bounds, strict=True))
+    out = tmp_path / "allocated.toml"
+    main(["taskset", "allocate", str(tasks), "--out", str(out), *extra])
+    before, after = (
+        [line for line in path.read_text().splitlines() if " = [" in line and "on =" not in line]
+        for path in (tasks, out)
+    )
+    assert before == after
 
 
 def test_a_sweep_writes_its_result_and_leaves_no_side_file(tasks, tmp_path, capsys):
@@ -73,6 +90,8 @@ def test_a_sweep_writes_its_result_and_leaves_no_side_file(tasks, tmp_path, caps
         (["taskset", "simulate", "FILE", "--policy", "rm"], "unknown policy"),
         (["taskset", "simulate", "FILE", "--arrival", "periodical"], "did you mean periodic"),
         (["taskset", "simulate", "FILE", "--horizon", "10"], "no known unit"),
+        (["taskset", "analyze", "FILE", "--contention", "cpu"], "two or more"),
+        (["taskset", "analyze", "FILE", "--contention", "cpu+gpx"], "did you mean gpu"),
         (["sweep", "FILE", "--out", "s.txt"], ".csv or .parquet"),
         (["sweep", "FILE", "--out", "s.csv", "--utilizations", "1"], "LOW:HIGH:STEP"),
         (["sweep", "FILE", "--out", "s.csv", "--counts", "a"], "whole numbers"),

@@ -17,12 +17,12 @@ from heterolith.cli import render
 from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import AsJson, PlatformName
 from heterolith.errors import InputError, unknown_name
-from heterolith.scheduler.gantt import lanes_picture
 from heterolith.scheduler.realtime import (
     Options,
     Policy,
     arrivals,
     convert,
+    gantt,
     lalarand,
     policy,
     response_times,
@@ -38,12 +38,20 @@ commands = typer.Typer(no_args_is_help=True, help="Several networks in real time
 
 File = Annotated[Path, typer.Argument(metavar="TASKS.toml", help="task set")]
 Out = Annotated[Optional[Path], typer.Option(help="write the task set (TOML)")]  # noqa: UP045
+Contention = Annotated[
+    str,
+    typer.Option(help="resources that share one DRAM, e.g. fpga+cpu: their times are stretched"),
+]
 ARRIVALS: dict[str, Callable[[float], arrivals.Arrival]] = {
     "periodic": lambda _: arrivals.periodic,
     "sporadic": arrivals.sporadic,
     "poisson": arrivals.poisson,
 }
 EXECUTIONS = {"wcet": arrivals.worst, "uniform": arrivals.uniform, "extremes": arrivals.extremes}
+
+
+def _contended(workload: Workload, masters: str) -> Workload:
+    return taskfile.contended(workload, masters.split("+")) if masters else workload
 
 
 def _ms(value: int | None) -> str:
@@ -95,9 +103,9 @@ def generate(
 
 
 @commands.command()
-def analyze(tasks: File, as_json: AsJson = False) -> None:
+def analyze(tasks: File, contention: Contention = "", as_json: AsJson = False) -> None:
     """Bound the response time of every task under fixed priorities; exit code 2 if one is late."""
-    if not _show_analysis(taskfile.read(tasks), as_json):
+    if not _show_analysis(_contended(taskfile.read(tasks), contention), as_json):
         raise typer.Exit(2)
 
 
@@ -149,15 +157,16 @@ def run_simulation(
     execution: Annotated[str, typer.Option(help="wcet, uniform, extremes")] = "wcet",
     overrun: Annotated[str, typer.Option(help="queue, skip or abort")] = "queue",
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    gantt: Annotated[
+    picture: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="draw the first pieces (PNG)"),
+        typer.Option("--gantt", help="draw the first pieces, jobs and deadlines (PNG)"),
     ] = None,
+    contention: Contention = "",
     as_json: AsJson = False,
 ) -> None:
     """Simulate a task set: responses beside their bounds, misses, energy."""
-    check_writable(gantt)
-    workload = taskfile.read(tasks)
+    check_writable(picture)
+    workload = _contended(taskfile.read(tasks), contention)
     for name, known in ((arrival, ARRIVALS), (execution, EXECUTIONS)):
         if name not in known:
             raise unknown_name("pattern", name, known)
@@ -166,19 +175,17 @@ def run_simulation(
         execution=EXECUTIONS[execution],
         seed=seed,
         overrun=overrun,
-        trace_limit=400 if gantt else 0,
+        trace_limit=400 if picture else 0,
     )
     taskset = workload.taskset()
+    watched = gantt.Watched(_policy(policy_name, workload))
     result = simulate(
-        taskset, _policy(policy_name, workload), units.time_ns(horizon, "horizon"), options
+        taskset, watched if picture else watched.policy, units.time_ns(horizon, "horizon"), options
     )
     bounds = {a.task: a.bound_ns for a in response_times(taskset)} if policy_name == "fp" else {}
-    if gantt:
-        lanes: dict[str, list[tuple[float, float, str]]] = {r.name: [] for r in taskset.resources}
-        for event in result.trace.events:
-            bar = (event.start_ns / 1e6, (event.end_ns - event.start_ns) / 1e6, event.name)
-            lanes[event.device].append(bar)
-        write_atomic(gantt, lanes_picture(lanes, f"{tasks.stem}, {policy_name}, simulated"))
+    if picture:
+        title = f"{tasks.stem}, {policy_name}, simulated"
+        write_atomic(picture, gantt.picture(taskset, result.trace, watched.jobs, title))
     if as_json:
         report = asdict(result)
         del report["trace"]
@@ -218,6 +225,7 @@ def allocate(
     tasks: File,
     out: Out = None,
     evaluations: Annotated[int, typer.Option(min=1, help="assignments tried at most")] = 20_000,
+    contention: Contention = "",
     as_json: AsJson = False,
 ) -> None:
     """Choose a resource for every layer so that all bounds meet their deadlines (LaLaRAND).
@@ -225,11 +233,13 @@ def allocate(
     Exit code 2 if none was found; the least late assignment is shown and written all the same.
     """
     check_writable(out)
-    workload = taskfile.read(tasks)
+    alone = taskfile.read(tasks)
+    workload = _contended(alone, contention)
     found = lalarand.allocate(workload.tasks, link=workload.link, evaluations=evaluations)
     allocated = replace(workload, assignments=found.assignments)
     if out:
-        write_atomic(out, taskfile.to_toml(allocated).encode())
+        kept = replace(alone, assignments=found.assignments)
+        write_atomic(out, taskfile.to_toml(kept).encode())
     if as_json:
         names = [r.name for r in workload.resources]
         render.print_json(

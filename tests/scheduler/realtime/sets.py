@@ -53,3 +53,20 @@ def random_set(rng: Random) -> TaskSet:
             )
         )
     return taskset(*tasks)
+
+
+def tight_set(rng: Random) -> TaskSet:
+    """Return two to four tasks of like pieces on one or two resources, near their capacity."""
+    count, resources, size = rng.randrange(2, 5), rng.randrange(1, 3), rng.randrange(2, 6)
+    tasks = []
+    for number in range(count):
+        works = [
+            (rng.randrange(resources), 10 * rng.choice([size, size, rng.randrange(1, 2 * size)]))
+            for _ in range(rng.randrange(1, 4))
+        ]
+        total = sum(wcet for _, wcet in works)
+        share = rng.uniform(0.6, 1.05) * rng.choice([1, resources]) / count
+        period = max(total, 10 * round(total / share / 10))
+        deadline = rng.choice([period, period, max(10, period * 9 // 100 * 10)])
+        tasks.append(task(f"t{number}", period, *works, deadline=deadline))
+    return taskset(*tasks)

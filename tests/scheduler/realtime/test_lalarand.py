@@ -1,3 +1,5 @@
+from dataclasses import replace
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -8,6 +10,7 @@ from heterolith.scheduler.realtime.baselines import all_on, dart_cut, preferable
 from heterolith.scheduler.realtime.generate import uunifast
 from heterolith.scheduler.realtime.lalarand import Evaluator, allocate, schedulable, with_speed
 from heterolith.scheduler.realtime.profile import NetworkTask, NetworkTimes
+from heterolith.scheduler.realtime.response import load
 
 
 def network(rng, layers=8, resources=2):
@@ -95,6 +98,41 @@ def test_a_cut_has_one_change_at_most_and_balances():
     tasks = tasks_of(Random(3), 4, 1.0)
     for assignment in dart_cut(tasks, 0, 1):
         assert sorted(assignment) == list(assignment)
+
+
+def test_a_cut_is_the_one_that_balances_best():
+    """The cut of each network is the best of all, by the work of its pieces."""
+    for seed in range(10):
+        tasks = tasks_of(Random(seed), 4, 1.0)
+        loads = [Fraction(0), Fraction(0)]
+
+        def mean(task):
+            return Fraction(sum(map(sum, task.network.layers)), task.period_ns)
+
+        found = dict(zip((t.name for t in tasks), dart_cut(tasks, 1, 0), strict=True))
+        for item in sorted(tasks, key=mean, reverse=True):
+            options = []
+            for cut in range(9):
+                made = item.bind((1,) * cut + (0,) * (8 - cut))
+                after = [loads[r] + Fraction(made.work_ns(r), item.period_ns) for r in (0, 1)]
+                options.append((abs(after[0] - after[1]), -cut, after))
+            _, cut, loads = min(options)
+            assert found[item.name] == (1,) * -cut + (0,) * (8 + cut)
+
+
+@pytest.mark.parametrize("link", [None, 2])
+def test_a_search_evaluates_what_the_analysis_sees(link):
+    """Remembered summaries and bounds equal those of freshly bound tasks."""
+    tasks, rng = tasks_of(Random(5), 4, 1.3), Random(6)
+    tasks = [replace(t, network=replace(t.network, best_ppm=600_000)) for t in tasks]
+    shared = Evaluator(tasks, link)
+    places = [tuple(rng.randrange(2) for _ in range(8)) for _ in range(12)]
+    for _ in range(200):
+        chosen = [rng.choice(places) for _ in tasks]
+        bound = [task.bind(a, link) for task, a in zip(tasks, chosen, strict=True)]
+        assert shared.loads(chosen) == [load(task, 3 if link else 2) for task in bound]
+        fresh = Evaluator(tasks, link).lateness(chosen, stop=9.0)
+        assert shared.lateness(chosen, stop=9.0) == fresh
 
 
 def test_the_speed_factor_touches_one_resource():

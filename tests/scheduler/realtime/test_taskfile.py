@@ -1,11 +1,13 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from heterolith.errors import InputError
 from heterolith.scheduler.realtime import Point, Resource, simulate
+from heterolith.scheduler.realtime.contention import with_contention
 from heterolith.scheduler.realtime.migrate import Migration
-from heterolith.scheduler.realtime.taskfile import Workload, read, to_toml
+from heterolith.scheduler.realtime.taskfile import Workload, contended, read, to_toml
 
 from .test_lalarand import tasks_of
 
@@ -33,6 +35,13 @@ on = ["gpu", "cpu", "gpu"]
 name = "b"
 network = "net"
 period = "20ms"
+"""
+
+
+NETWORK = """[[network]]
+name = "net"
+unit = "ms"
+times = { cpu = [1] }
 """
 
 
@@ -80,7 +89,19 @@ def test_what_is_written_reads_back_the_same(tmp_path):
         ('name = "b"', 'name = "b"\npriority = 1', "to all or to none"),
         ("format = 1", "format = [", "not valid TOML"),
         ('unit = "ms"', 'unit = "mss"', "did you mean ms"),
-        ("best = 0.5", "best = 1.5", "best_ppm"),
+        ("best = 0.5", "best = 1.5", "best is 1.5"),
+        ("best = 0.5", "best = 0", "best_ppm is 0"),
+        ("best = 0.5", 'memory = "half"', "memory is 'half'"),
+        ("[[network]]", NETWORK + "[[network]]", "network 'net' is named twice"),
+        ('name = "gpu"', 'name = "cpu"', "resource 'cpu' is named twice"),
+        ("cpu = [4, 6, 0]", "cpx = [4, 6, 0]", "did you mean cpu"),
+        (
+            'network = "net"\nperiod = "20ms"',
+            'network = "nett"\nperiod = "20ms"',
+            "did you mean net",
+        ),
+        ('period = "33ms"', 'period = "-3ms"', "period of 'a'"),
+        ("format = 1", 'format = 1\nlink = "eth"', "unknown resource"),
     ],
 )
 def test_wrong_files_are_refused_with_the_reason(tmp_path, old, new, words):
@@ -110,3 +131,39 @@ def test_migration_takes_over_waiting_layers_and_keeps_jobs_whole():
         assert 0 <= result.pieces - layers <= 3 * 8
         assert (result.resources[1].busy_ns > 0) == (policy.moves > 0)
     assert moved > 0
+
+
+def test_two_networks_of_one_name_are_not_written(tmp_path):
+    """Two different networks of one name are refused instead of one being lost."""
+    made = read(written(tmp_path, TEXT))
+    other = replace(made.tasks[1], network=replace(made.tasks[1].network, best_ppm=1))
+    with pytest.raises(InputError, match="two networks are named 'net'"):
+        to_toml(replace(made, tasks=(made.tasks[0], other)))
+
+
+@pytest.mark.parametrize("link", [None, "bus"])
+def test_contention_in_a_workload_is_that_of_its_pieces(tmp_path, link):
+    """Stretching layer times before binding equals stretching bound pieces."""
+    text = TEXT.replace("best = 0.5", "memory = 0.25").replace('chunk = "1ms"\n', "")
+    if link:
+        text = text.replace("format = 1", 'format = 1\nlink = "bus"\n[[resource]]\nname = "bus"')
+    made = read(written(tmp_path, text))
+    alone, masters = made.taskset(), ["cpu", "gpu", *([link] if link else [])]
+    memory = {}
+    for task, places in zip(made.tasks, made.assignments, strict=True):
+        for layer, place in enumerate(places):
+            own = task.network.layers[layer][place]
+            pieces = next(t for t in alone.tasks if t.name == task.name).pieces
+            whole = next(p.wcet_ns for p in pieces if p.name == str(layer))
+            memory[f"{task.name}/{layer}"] = own // 4 + whole - own
+    pieces = with_contention(alone, masters, memory).tasks[0].pieces
+    layers = contended(made, masters).taskset().tasks[0].pieces
+    assert [p.wcet_ns for p in layers] == [p.wcet_ns for p in pieces]
+    assert all(x.bcet_ns <= y.bcet_ns for x, y in zip(layers, pieces, strict=True))
+
+
+@pytest.mark.parametrize("masters", [["cpu"], ["cpu", "cpu"], ["cpu", "gpx"]])
+def test_contention_needs_two_known_resources(tmp_path, masters):
+    """Contention needs two known resources."""
+    with pytest.raises(InputError, match=r"two or more|did you mean gpu"):
+        contended(read(written(tmp_path, TEXT)), masters)
