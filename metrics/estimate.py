@@ -25,21 +25,34 @@ ELEMENT_BYTES = {"fpga": 1, "cpu": 4, "gpu": 4}
 """Width of an activation in a device's DRAM: int8 codes on the FPGA, float32 elsewhere."""
 
 
+HALF_BYTES = 2
+"""Width of an activation in float16."""
+
+
+def base_variant(device: Device) -> str:
+    """Return the variant in which a device computes what is left unchanged."""
+    return "int8" if device.kind == "fpga" else "fp32"
+
+
 def picojoules(active_w: float, latency_ns: float) -> int:
     """Return the dynamic energy of a busy interval (1 W x 1 ns = 1000 pJ)."""
     return round(active_w * 1e3 * latency_ns)
 
 
-def _roofline_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
-    work, traffic = operations(network, layer), moved_bytes(network, layer)
+def _roofline_ns(
+    network: Network, layer: Layer, device: Device, bandwidth_gbs: float, width: int
+) -> int:
+    work, traffic = operations(network, layer), moved_bytes(network, layer, width)
     if not traffic:
         return 0
-    return math.ceil(
-        device.launch_us * 1e3 + max(work / device.fp32_gmacs, traffic / bandwidth_gbs)
-    )
+    peak = device.fp16_gmacs if width == HALF_BYTES else device.fp32_gmacs
+    return math.ceil(device.launch_us * 1e3 + max(work / peak, traffic / bandwidth_gbs))
 
 
-def _fpga_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: float) -> int:
+def _fpga_ns(
+    network: Network, layer: Layer, device: Device, bandwidth_gbs: float, width: int
+) -> int:
+    del width
     if layer.op in offload.VIEWS:
         return 0
     config = replace(hw.config(device.array), clock_mhz=device.mhz)
@@ -47,18 +60,26 @@ def _fpga_ns(network: Network, layer: Layer, device: Device, bandwidth_gbs: floa
     return math.ceil(device.launch_us * 1e3 + cycles.total * 1e3 / device.mhz)
 
 
-def layer_cost(network: Network, layer: Layer, platform: Platform, device: Device) -> Cost:
-    """Return the modelled cost of one layer on one device at its nominal point."""
+def layer_cost(
+    network: Network, layer: Layer, platform: Platform, device: Device, *, half: bool = False
+) -> Cost:
+    """Return the modelled cost of one layer on one device at its nominal point.
+
+    Parameters
+    ----------
+    half
+        In float16, on a device that has it.
+    """
     bandwidth_gbs = platform.memory_of(device.name).bandwidth_gbs
     model = _fpga_ns if device.kind == "fpga" else _roofline_ns
-    latency_ns = model(network, layer, device, bandwidth_gbs)
-    width = ELEMENT_BYTES[device.kind]
+    width = HALF_BYTES if half else ELEMENT_BYTES[device.kind]
+    latency_ns = model(network, layer, device, bandwidth_gbs, width)
     return Cost(
         layer=layer.name,
         op=layer.op,
         device=device.name,
         point="nominal",
-        variant="int8" if device.kind == "fpga" else "fp32",
+        variant=base_variant(device) if not half else "fp16",
         latency_ns=latency_ns,
         energy_pj=picojoules(device.active_w, latency_ns),
         peak_bytes=moved_bytes(network, layer, width),
@@ -105,9 +126,11 @@ def transfer_costs(
 
 def _measured(
     rows: Sequence[Cost], platform: Platform, network: Network
-) -> Mapping[tuple[str, str], Cost]:
+) -> Mapping[tuple[str, str], tuple[Cost, ...]]:
+    """Return the rows of each layer on each device, one per variant, the last that is given."""
     layers = {layer.name for layer in network.layers}
     devices = {device.name for device in platform.devices}
+    found: dict[tuple[str, str], dict[str, Cost]] = {}
     for row in rows:
         if row.device not in devices:
             raise unknown_name("device in the profile", row.device, devices)
@@ -115,7 +138,8 @@ def _measured(
             raise InputError(
                 f"profile row {row.layer!r} is no layer of {network.name}; profile this model again"
             )
-    return {(row.layer, row.device): row for row in rows}
+        found.setdefault((row.layer, row.device), {})[row.variant] = row
+    return {key: tuple(variants.values()) for key, variants in found.items()}
 
 
 def estimate(network: Network, platform: Platform, measured: Sequence[Cost] = ()) -> Profile:
@@ -124,8 +148,8 @@ def estimate(network: Network, platform: Platform, measured: Sequence[Cost] = ()
     Parameters
     ----------
     measured
-        Rows that replace modelled ones. Where a row has no energy, data-sheet power times its
-        latency stands in.
+        Rows that replace modelled ones, one per variant of a layer on a device. Where a row has no
+        energy, data-sheet power times its latency stands in.
 
     Raises
     ------
@@ -133,17 +157,18 @@ def estimate(network: Network, platform: Platform, measured: Sequence[Cost] = ()
         If a measured row names a device or a layer that does not exist.
     """
     replaced = _measured(measured, platform, network)
-    costs, unsupported = [], []
+    costs: list[Cost] = []
+    unsupported = []
     for layer in network.layers:
         for device in platform.devices:
             reason = offload.support(network, layer) if device.kind == "fpga" else ""
             if reason:
                 unsupported.append((layer.name, device.name, reason))
                 continue
-            costs.append(
-                replaced.get((layer.name, device.name))
-                or layer_cost(network, layer, platform, device)
-            )
+            given = replaced.get((layer.name, device.name), ())
+            if base_variant(device) not in {row.variant for row in given}:
+                costs.append(layer_cost(network, layer, platform, device))
+            costs += given
     names = [device.name for device in platform.devices]
     transfers = [
         cost

@@ -64,7 +64,10 @@ def carrier(config: str) -> Place:
 def _operands(shape: Shape, arrays: list[Array]) -> list[Array]:
     """Return the codes that a layer reads in the shapes of its operation, the residual last."""
     if isinstance(shape, FullyConnectedShape):
-        forms: list[tuple[int, ...]] = [(shape.rows, shape.in_features), (shape.rows, shape.out_features)]
+        forms: list[tuple[int, ...]] = [
+            (shape.rows, shape.in_features),
+            (shape.rows, shape.out_features),
+        ]
     elif isinstance(shape, ConvShape):
         forms = [shape.input_shape, shape.output_shape]
     else:

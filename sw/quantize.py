@@ -66,6 +66,11 @@ class QuantizedNetwork:
             raise unknown_name("quantized tensor", tensor, self.scales)
         return self.scales[tensor]
 
+    def of(self, part: Network) -> QuantizedNetwork:
+        """Return the scales of a network whose tensors are some of this one's."""
+        scales = {name: self.scales[name] for name in part.tensors if name in self.scales}
+        return QuantizedNetwork(network=part, scales=scales, calibration=self.calibration)
+
     def encode(self, tensor: str, values: Array) -> Array:
         """Return int8 codes of the float32 values of a tensor."""
         entry = self.scale_of(tensor)

@@ -1,11 +1,14 @@
 """Models that many tests use."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from . import exit_nets as nets_with_exits
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
@@ -68,3 +71,9 @@ def cnn_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "small_cnn.onnx"
     onnx.save(small_cnn(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def exit_nets() -> ModuleType:
+    """The module `exit_nets`: a small network with two exits, and images for it."""
+    return nets_with_exits

@@ -55,3 +55,17 @@ def power_mw(text: str, what: str = "power") -> int:
 def memory_bytes(text: str, what: str = "memory") -> int:
     """Parse a size such as ``512MiB`` into bytes; raises `InputError` like `time_ns`."""
     return _parse(text, _MEMORY_BYTES, what, "512MiB")
+
+
+def share_ppm(text: str, what: str = "share") -> int:
+    """Parse a share such as ``0.5%`` into millionths.
+
+    Raises
+    ------
+    InputError
+        If it is no percentage in 0..100.
+    """
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*", text)
+    if match is None or float(match[1]) > 100:
+        raise InputError(f"{what} {text!r} is no percentage in 0..100; write e.g. 0.5%")
+    return round(float(match[1]) * 10**4)

@@ -10,6 +10,8 @@ import typer
 import heterolith
 from heterolith import boards
 from heterolith.cli import bitstream, render
+from heterolith.cli.accuracy import accuracy
+from heterolith.cli.bench import commands as bench_commands
 from heterolith.cli.codesign import design_command
 from heterolith.cli.compare import compare
 from heterolith.cli.compile import compile_plan
@@ -60,9 +62,11 @@ app.command("compile")(compile_plan)
 app.command("profile")(profile)
 app.command("fit")(fit)
 app.command("evaluate")(evaluate)
+app.command("accuracy")(accuracy)
 app.command("cost")(cost)
 app.add_typer(taskset_commands, name="taskset")
 app.command("sweep")(sweep_command)
+app.add_typer(bench_commands, name="bench")
 app.add_typer(bitstream.app, name="bitstream")
 app.command("simulate", context_settings={"allow_interspersed_args": False})(bitstream.simulate)
 

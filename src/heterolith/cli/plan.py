@@ -38,6 +38,12 @@ def make_plan(
     power: Power = "",
     peak_power: PeakPower = "",
     memory: Memory = "",
+    accuracy_loss: Annotated[
+        str, typer.Option(help="bound on the sum of measured losses of top-1, e.g. 1%")
+    ] = "",
+    variants: Annotated[
+        bool, typer.Option("--variants", help="low ranks among the --profile rows may be chosen")
+    ] = False,
     objective: ObjectiveName = Objective.energy,
     profile: ProfileFiles = None,
     pin: Pins = None,
@@ -61,6 +67,8 @@ def make_plan(
         power=power,
         peak_power=peak_power,
         memory=memory,
+        accuracy_loss=accuracy_loss,
+        variants=variants,
         objective=objective.value,
         profile=tuple(profile or ()),
         pin=tuple(pin or ()),
