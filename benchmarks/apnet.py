@@ -100,7 +100,7 @@ def measure(made: Priced, asked: argparse.Namespace) -> Iterator[dict[str, Any]]
             replace(
                 base,
                 execution=execution,
-                horizon_ns=asked.periods * max(task.period_ns for task in base.tasks) + 1,
+                horizon_ns=asked.jobs * max(task.period_ns for task in base.tasks) // count + 1,
             )
             for base in sets
         ]
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--board", default="jetson-tx2")
     parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
     parser.add_argument("--seeds", type=int, default=2, help="task sets per mixed point")
-    parser.add_argument("--periods", type=int, default=20, help="simulated, of the longest task")
+    parser.add_argument("--jobs", type=int, default=300, help="simulated per set, at least")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
     made = priced(asked.board, asked.device)

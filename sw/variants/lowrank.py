@@ -56,15 +56,20 @@ def kernels(network: Network, layer: Layer) -> Array:
     return weights[:, :, None, None]
 
 
+def _sizes(network: Network, layer: Layer) -> tuple[int, int, int, int]:
+    n, c, kh, kw = kernels(network, layer).shape
+    return int(n), int(c), int(kh), int(kw)
+
+
 def full_rank(network: Network, layer: Layer) -> int:
     """Return the rank (of each group) above which nothing is lost; raises like `kernels`."""
-    n, c, kh, kw = kernels(network, layer).shape
+    n, c, kh, kw = _sizes(network, layer)
     return min(c * kh, kw * (n // _groups(layer)))
 
 
 def lowrank_macs(network: Network, layer: Layer, rank: int) -> int:
     """Return the multiply-accumulates of both factors; raises like `kernels`."""
-    n, c, kh, kw = kernels(network, layer).shape
+    n, c, kh, kw = _sizes(network, layer)
     out = network.tensors[layer.outputs[0]].shape
     if layer.op != "Conv":
         return math.prod(out[:-1]) * rank * (n + c)
@@ -110,7 +115,7 @@ def lowrank(
     network: Network,
     ranks: Mapping[str, int],
     samples: Iterable[Mapping[str, Array]] | None = None,
-    moments: Mapping[str, Moments] | None = None,
+    moments: Mapping[str, tuple[Moments, ...]] | None = None,
 ) -> Network:
     """Return the network with some layers cut to a lower rank.
 
@@ -202,7 +207,7 @@ def _pair(
 
 def _results(layer: Layer, weights: Array) -> int:
     """Return the number of results among the axes of the first factor's weights."""
-    return weights.shape[1] if layer.op == "MatMul" else weights.shape[0]
+    return int(weights.shape[1 if layer.op == "MatMul" else 0])
 
 
 def _factors(

@@ -214,7 +214,7 @@ def _key(subject: Subject, questions: Sequence[Question]) -> str:
     """Return what an interrupted run must share with the one that goes on."""
     digest = sha256(subject.network.fingerprint().encode())
     for array in (subject.images, subject.labels, subject.calibration):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     digest.update(repr(list(questions)).encode())
     return digest.hexdigest()
 
@@ -314,7 +314,7 @@ def _show(found: Sequence[measure.Measured], work: _Work, as_json: bool) -> None
 
 
 def _show_trace(trace: RecordedTrace, path: Path, as_json: bool) -> None:
-    degrees = [
+    degrees: list[dict[str, Any]] = [
         {"block": block.name, "degree": d.name, "macs": d.macs, "loss": d.loss, "layers": d.changed}
         for block in trace.blocks
         for d in block.degrees
