@@ -75,11 +75,12 @@ notebooks: $(PYNQ)/ready
 		tests/hw/test_pynq_process.py tests/notebooks
 endif
 
-soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL, 100,000 placements
+soak: $(VENV)/ready ## 10,000 random layers on HLS, 1,000 on RTL, every layer of nine networks on RTL, 100,000 placements, millions of jobs
 	HETEROLITH_SOAK=1 $(BIN)/python -m pytest -n 2 tests/hw/test_single.py tests/hw/test_rtl.py \
 		tests/hw/test_driver.py \
 		tests/sw/test_kernels.py tests/sw/test_segments.py tests/scheduler/test_soak.py \
-		tests/scheduler/realtime/test_response.py
+		tests/scheduler/realtime/test_response.py tests/scheduler/adaptive/test_apnet.py \
+		tests/scheduler/adaptive/test_joint.py
 	$(BIN)/python benchmarks/soundness.py --jobs 1000000
 
 check: $(VENV)/ready ## lint, types, floors, spelling: seconds
@@ -100,6 +101,7 @@ bench: $(VENV)/ready ## rewrite the tables in benchmarks/results
 	$(BIN)/python benchmarks/run_networks.py
 	$(BIN)/python benchmarks/solver.py
 	$(BIN)/python examples/digits/evaluate.py --json > benchmarks/results/digits.json
+	$(BIN)/python examples/digits/qdq.py --json > benchmarks/results/digits_qdq.json
 
 synth: $(VENV)/ready ## area by Yosys, into benchmarks/results/area.csv: minutes
 	$(BIN)/python benchmarks/area.py
