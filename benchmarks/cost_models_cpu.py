@@ -1,8 +1,8 @@
 """A CPU cost model from 200 probes, on networks that it has not seen, on this machine.
 
-Run on an idle machine: python benchmarks/cost_models_cpu.py [--threads N] [--budget SECONDS]
-[--keep FOLDER --step draw|measure|fit] [--json]. Only the step `measure`, a minute or two, needs
-the machine for itself; --keep carries networks and times from step to step.
+Run: python benchmarks/cost_models_cpu.py [--threads N] [--budget SECONDS]
+[--keep FOLDER --step draw|measure|fit] [--json], on an idle machine. Only the step `measure`, a
+minute or two, needs the machine for itself; --keep carries networks and times from step to step.
 
 Probes (`heterolith.metrics.sweep`), the nine networks of the onnx wheel with random weights, and
 each of their distinct layers alone run in turns, one pass of each, until the probes have taken the

@@ -125,7 +125,7 @@ def other_unit(path: Path, column: str, scale: float) -> None:
     [
         ("latency_ns", "duration", "line 1: no column latency_ns"),
         ("macs,", "work,", "line 1: column"),
-        ("device", "latency_ms", "latency_ns and latency_ms both give latency"),
+        ("device", "latency_ms", "latency_ms and latency_ns both give latency"),
         ("cpu,fp32,1,", "cpu,fp32,-1,", "line 2, column calls: '-1' is negative; correct"),
         ("cpu,fp32,1,", "cpu,fp32,nan,", "line 2, column calls: 'nan' is not finite; correct"),
         ("cpu,fp32,1,", "cpu,fp32,1 us,", "line 2, column calls: '1 us' is no number; write it"),
