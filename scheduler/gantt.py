@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from heterolith.errors import MissingExtraError
 from heterolith.scheduler.plan import Plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Bar = tuple[float, float, str]
 """Start in ms, length in ms, label."""
@@ -71,12 +75,7 @@ def lanes_picture(
     MissingExtraError
         If matplotlib is not installed.
     """
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
-    figure = Figure(figsize=(12, 1.6 + 0.6 * len(lanes)), layout="constrained")
+    figure = new_figure(12, 1.6 + 0.6 * len(lanes))
     axes = figure.subplots()
     total_ms = max((bar[0] + bar[1] for bars in lanes.values() for bar in bars), default=1.0) or 1.0
     for lane, (name, bars) in enumerate(lanes.items()):
@@ -97,6 +96,27 @@ def lanes_picture(
     axes.set_xlabel(what)
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
+    return png(figure)
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure that needs no display.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("matplotlib", "plot") from error
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG bytes."""
     data = BytesIO()
     figure.savefig(data, format="png", dpi=130)
     return data.getvalue()

@@ -6,6 +6,7 @@ whose next stage cannot end in time is ended.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,9 +54,9 @@ class Chooser(AdaptivePolicy):
         check_stages(scenario)
         self._next: JobView | None = None
 
+    @abstractmethod
     def choose(self, waiting: Sequence[JobView], machine: Machine) -> JobView | None:
         """Return who runs next; None ends all that wait."""
-        raise NotImplementedError
 
     def key(self, job: Job, now_ns: int) -> int:  # noqa: D102 - as in AdaptivePolicy
         return -1 if self._next is not None and job is self._next.job else super().key(job, now_ns)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from io import BytesIO
 
-from heterolith.errors import MissingExtraError
 from heterolith.scheduler.adaptive.run import PolicyRow
+from heterolith.scheduler.gantt import new_figure, png
 
 
 def picture(title: str, rows: Sequence[PolicyRow]) -> bytes:
@@ -18,12 +16,7 @@ def picture(title: str, rows: Sequence[PolicyRow]) -> bytes:
     MissingExtraError
         If matplotlib is not installed.
     """
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = new_figure(7, 5)
     axes = figure.subplots()
     for number, row in enumerate(rows):
         if row.accuracy is None:
@@ -39,6 +32,4 @@ def picture(title: str, rows: Sequence[PolicyRow]) -> bytes:
     axes.set_title(title)
     axes.set_xlabel("energy of the board until the horizon (mJ), simulated")
     axes.set_ylabel("accuracy, misses count as wrong (%)")
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+    return png(figure)

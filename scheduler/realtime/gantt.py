@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from heterolith.errors import MissingExtraError
-from heterolith.scheduler.gantt import COLORS
+from heterolith.scheduler.gantt import COLORS, new_figure, png
 from heterolith.scheduler.realtime.policies import Policy
 from heterolith.scheduler.realtime.tasks import TaskSet
 
@@ -94,14 +91,9 @@ def picture(taskset: TaskSet, trace: Trace, jobs: Sequence[Ran], title: str) -> 
     MissingExtraError
         If matplotlib is not installed.
     """
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
     color = {task.name: COLORS[i % len(COLORS)] for i, task in enumerate(taskset.tasks)}
     lanes = [r.name for r in taskset.resources] + [t.name for t in taskset.tasks]
-    figure = Figure(figsize=(12, 1.8 + 0.45 * len(lanes)), layout="constrained")
+    figure = new_figure(12, 1.8 + 0.45 * len(lanes))
     axes = figure.subplots()
     for lane, resource in enumerate(taskset.resources):
         ran = [event for event in trace.events if event.device == resource.name]
@@ -122,9 +114,7 @@ def picture(taskset: TaskSet, trace: Trace, jobs: Sequence[Ran], title: str) -> 
     axes.set_xlabel("time (ms), simulated; bar: arrival to end of a job, red: missed; |: deadline")
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    data = BytesIO()
-    figure.savefig(data, format="png", dpi=130)
-    return data.getvalue()
+    return png(figure)
 
 
 def _draw_jobs(axes: Any, lane: int, jobs: Sequence[Ran], color: str) -> None:  # noqa: ANN401
