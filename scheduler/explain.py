@@ -57,6 +57,18 @@ def alternatives(problem: Problem, selection: Sequence[int]) -> tuple[tuple[Alte
     return tuple(rows)
 
 
+def _shown(problem: Problem, choice: Choice, objective: float | None, blocked: str) -> Alternative:
+    return Alternative(
+        device=problem.devices[choice.device],
+        point=choice.point,
+        variant=choice.variant,
+        latency_ns=choice.latency_ns,
+        energy_pj=choice.energy_pj,
+        objective=objective,
+        blocked=blocked,
+    )
+
+
 def _whole(problem: Problem, selection: Sequence[int], index: int, pick: int) -> Alternative:
     """Return what a choice would make of the plan, by carrying all of it out anew."""
     choice = problem.tasks[index].choices[pick]
@@ -70,15 +82,7 @@ def _whole(problem: Problem, selection: Sequence[int], index: int, pick: int) ->
     else:
         objective = value(problem, figures) / UNITS[problem.objective][1]
         blocked = ", ".join(broken_limits(problem, figures))
-    return Alternative(
-        device=problem.devices[choice.device],
-        point=choice.point,
-        variant=choice.variant,
-        latency_ns=choice.latency_ns,
-        energy_pj=choice.energy_pj,
-        objective=objective,
-        blocked=blocked,
-    )
+    return _shown(problem, choice, objective, blocked)
 
 
 def _alternative(
@@ -98,15 +102,7 @@ def _alternative(
         figures = _figures(problem, prefix, replay, [*choices[:index], *rest], latency_ns)
         objective = value(problem, figures) / UNITS[problem.objective][1]
         blocked = ", ".join(broken_limits(problem, figures))
-    return Alternative(
-        device=problem.devices[choice.device],
-        point=choice.point,
-        variant=choice.variant,
-        latency_ns=choice.latency_ns,
-        energy_pj=choice.energy_pj,
-        objective=objective,
-        blocked=blocked,
-    )
+    return _shown(problem, choice, objective, blocked)
 
 
 def _figures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,9 +16,10 @@ from heterolith.cli import render
 from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import AsJson, FrontFile, FrontPicture, Power, Shape, load_network
 from heterolith.cli.pareto import csv_bytes
-from heterolith.errors import InputError, MissingExtraError
+from heterolith.errors import InputError
 from heterolith.hw.geometry import rtl_parameters
 from heterolith.scheduler.codesign import Design, Goal, Point, codesign
+from heterolith.scheduler.gantt import new_figure, png
 
 T = TypeVar("T")
 
@@ -104,12 +104,8 @@ def detail(point: Point) -> dict[str, Any]:
 
 def picture(points: Sequence[Point], title: str) -> bytes:
     """Return a PNG of the front; raises `MissingExtraError` if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
-    figure = Figure(figsize=(7, 4.5), dpi=120)
-    axes = figure.add_subplot()
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
     drawn = axes.scatter(
         [point.latency_ns / 1e6 for point in points],
         [point.energy_pj / 1e9 for point in points],
@@ -121,10 +117,7 @@ def picture(points: Sequence[Point], title: str) -> bytes:
     axes.set_ylabel("energy / mJ")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    figure.tight_layout()
-    image = io.BytesIO()
-    figure.savefig(image, format="png")
-    return image.getvalue()
+    return png(figure)
 
 
 def searched(wanted: Sequence[Goal], board: str, power: str) -> Design:

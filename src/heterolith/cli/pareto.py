@@ -24,9 +24,10 @@ from heterolith.cli.options import (
     load_network,
     measured_rows,
 )
-from heterolith.errors import InfeasibleError, InputError, MissingExtraError
+from heterolith.errors import InfeasibleError, InputError
 from heterolith.scheduler import Limits, Request, build_problem
 from heterolith.scheduler.front import Front, front
+from heterolith.scheduler.gantt import new_figure, png
 
 SHOWN = 24
 """Plans that the table shows at most."""
@@ -98,12 +99,8 @@ def picture(rows: list[dict[str, Any]], title: str) -> bytes:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
-    figure = Figure(figsize=(7, 4.5), dpi=120)
-    axes = figure.add_subplot()
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
     latencies = [row["latency_ms"] for row in rows]
     axes.step(latencies, [row["dynamic_mj"] for row in rows], where="post", linewidth=1)
     axes.plot(latencies, [row["dynamic_mj"] for row in rows], ".", markersize=3)
@@ -111,10 +108,7 @@ def picture(rows: list[dict[str, Any]], title: str) -> bytes:
     axes.set_ylabel("energy above idle / mJ")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    figure.tight_layout()
-    image = io.BytesIO()
-    figure.savefig(image, format="png")
-    return image.getvalue()
+    return png(figure)
 
 
 def pareto(
