@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.metrics.answers import Answer, EveryMix, WholeNetwork, chunks, unpack, unpack_bits
+from heterolith.metrics.answers import Answer, EachNetwork, EveryMix, chunks, unpack, unpack_bits
 from heterolith.metrics.trace import Block, BlockDegree, RecordedTrace, degree_network
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.variants import Variant, exits, parse_variant, stages, why_not
@@ -97,9 +97,9 @@ def _offered(network: Network, layer: Layer, variant: Variant, keep: Sequence[st
     return not kept and not why_not(network, layer, variant)
 
 
-def questions(asked: Sequence[Candidate]) -> list[WholeNetwork]:
+def question(asked: Sequence[Candidate]) -> EachNetwork:
     """Return what `heterolith.metrics.answers.ask` is to be asked."""
-    return [WholeNetwork(candidate.variants) for candidate in asked]
+    return EachNetwork(tuple(candidate.variants for candidate in asked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """A measured mix beside the sum of the losses of its parts."""
+    """Something measured beside the sum of the losses of its parts."""
 
     measured: Measured
     predicted_loss: float
@@ -126,59 +126,51 @@ class Combination:
 
 
 def measured(
-    asked: Sequence[Candidate],
-    answers: Mapping[tuple[int, int], Answer],
-    images: int,
-    exits_there: int,
+    asked: Sequence[Candidate], answers: Sequence[Answer], images: int, exits_there: int
 ) -> tuple[Measured, ...]:
-    """Return the accuracy of every candidate whose answers are complete, the first among them.
+    """Return the accuracy of every candidate; the first is the float32 network.
 
-    Raises
-    ------
-    InputError
-        If the float32 network, to compare with, is not.
+    Parameters
+    ----------
+    answers
+        Those to `question`, of all chunks in order.
     """
-    whole = len(chunks(images))
-    done = [
-        number
-        for number in range(len(asked))
-        if all((number, chunk) in answers for chunk in range(whole))
+    rows = len(asked) * exits_there
+    parts = [
+        unpack_bits(answer["correct"], rows, end - first)
+        for answer, (first, end) in zip(answers, chunks(images), strict=True)
     ]
-    if 0 not in done:
-        raise InputError("the float32 network was not measured to the end; go on with --resume")
-    found = []
-    base = _correct(answers, 0, images, exits_there)
-    for number in done:
-        right = _correct(answers, number, images, exits_there)
-        changed = int(np.count_nonzero(right[-1] != base[-1]))
-        found.append(
-            Measured(
-                candidate=asked[number],
-                accuracy=tuple(float(row.mean()) for row in right),
-                loss=float(base[-1].mean() - right[-1].mean()),
-                loss_error=math.sqrt(changed) / images,
-            )
+    right = np.concatenate(parts, axis=1).reshape(len(asked), exits_there, images)
+    changed = np.count_nonzero(right[:, -1] != right[0, -1], axis=1)
+    return tuple(
+        Measured(
+            candidate=candidate,
+            accuracy=tuple(float(row.mean()) for row in mine),
+            loss=float(right[0, -1].mean() - mine[-1].mean()),
+            loss_error=math.sqrt(differing) / images,
         )
-    return tuple(found)
+        for candidate, mine, differing in zip(asked, right, changed.tolist(), strict=True)
+    )
 
 
 def combinations(found: Sequence[Measured]) -> tuple[Combination, ...]:
-    """Return the mixes whose parts were all measured alone."""
+    """Return what has parts that were all measured alone: mixes, and joined variants of a layer."""
     alone = {
         item: each.loss
         for each in found
         if each.candidate.kind == "layer"
         for item in each.candidate.variants.items()
     }
-    return tuple(
-        Combination(
-            measured=each,
-            predicted_loss=sum(alone[item] for item in each.candidate.variants.items()),
-        )
-        for each in found
-        if each.candidate.kind in ("all", "mix")
-        and all(item in alone for item in each.candidate.variants.items())
-    )
+    made = []
+    for each in found:
+        parts = list(each.candidate.variants.items())
+        if each.candidate.kind == "layer":
+            parts = [(layer, part) for layer, variant in parts for part in variant.parts]
+        several = len(parts) > 1 or (parts and each.candidate.kind != "layer")
+        if several and all(part in alone for part in parts):
+            total = sum(alone[part] for part in parts)
+            made.append(Combination(measured=each, predicted_loss=total))
+    return tuple(made)
 
 
 def losses(found: Sequence[Measured]) -> dict[tuple[str, str], float]:
@@ -189,17 +181,6 @@ def losses(found: Sequence[Measured]) -> dict[tuple[str, str], float]:
         if each.candidate.kind == "layer"
         for layer, variant in each.candidate.variants.items()
     }
-
-
-def _correct(
-    answers: Mapping[tuple[int, int], Answer], number: int, images: int, rows: int
-) -> Array:
-    """Return the answers of one candidate, bool (exits, images)."""
-    parts = [
-        unpack_bits(answers[number, chunk]["correct"], rows, end - first)
-        for chunk, (first, end) in enumerate(chunks(images))
-    ]
-    return np.concatenate(parts, axis=1)
 
 
 def block_layers(

@@ -13,8 +13,8 @@ import os
 import signal
 import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -26,7 +26,7 @@ from heterolith.sw.network import Array, Network
 from heterolith.sw.variants import MixedNetwork, Realized, Rewriter, Variant, section
 from heterolith.sw.workers.team import hold_blas
 
-CHUNK = 200
+CHUNK = 50
 """Images per answer."""
 
 Answer = Mapping[str, str]
@@ -61,22 +61,42 @@ class Question(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class WholeNetwork:
-    """Ask whether each exit is right, with some layers in a variant."""
+class EachNetwork:
+    """Ask whether each exit is right, in the float32 network with one set of changes after another.
 
-    variants: Mapping[str, Variant]
+    Attributes
+    ----------
+    changes
+        Per network what changes: layer name -> variant, empty for the float32 network itself.
+    """
+
+    changes: tuple[Mapping[str, Variant], ...]
 
     def prepare(self, rewriter: Rewriter, exits: Sequence[str]) -> Answering:
-        """Return what answers with ``correct``: packed bits (exits, images)."""
-        mixed = runner_of(rewriter.realize(self.variants))
-        (name,) = rewriter.network.inputs
+        """Return what answers with ``correct``: packed bits (networks x exits, images).
+
+        What does not depend on a changed layer is computed once for all networks.
+        """
+        network = rewriter.network
+        parts = [
+            _block(rewriter.realize(changed), affected(network, changed)) if changed else None
+            for changed in self.changes
+        ]
+        read = [x for part in parts if part is not None for x in part.inputs]
+        (name,) = network.inputs
+        known = tuple(dict.fromkeys(x for x in (*exits, *read) if x != name))
+        exact = MixedNetwork(replace(network, outputs=known))
 
         def answer(images: Array, labels: Array) -> Answer:
-            right = np.empty((len(exits), len(labels)), bool)
+            right = np.empty((len(parts), len(exits), len(labels)), bool)
             for index, image in enumerate(images):
-                scores = mixed.run({name: image[None]})
-                right[:, index] = [int(scores[e].argmax()) == labels[index] for e in exits]
-            return {"correct": pack(np.packbits(right, axis=1))}
+                values = {name: image[None], **exact.run({name: image[None]})}
+                for number, part in enumerate(parts):
+                    made = part.run({x: values[x] for x in part.inputs}) if part else {}
+                    scores = [made.get(x, values[x]) for x in exits]
+                    right[number, :, index] = [int(x.argmax()) == labels[index] for x in scores]
+            rows = right.reshape(-1, len(labels))
+            return {"correct": pack(np.packbits(rows, axis=1))}
 
         return answer
 
@@ -149,15 +169,20 @@ def unpack_bits(text: str, rows: int, images: int) -> Array:
     return np.unpackbits(unpack(text, rows), axis=1, count=images).astype(bool)
 
 
-def runner_of(made: Realized) -> MixedNetwork:
-    """Return what runs a network with its variants."""
-    return MixedNetwork(made.network, made.int8, made.quantized)
+def affected(network: Network, changed: Collection[str]) -> tuple[str, ...]:
+    """Return the layers whose results depend on some layers, these included."""
+    names, tensors = [], set[str]()
+    for layer in network.layers:
+        if layer.name in changed or tensors.intersection(network.activations(layer)):
+            names.append(layer.name)
+            tensors.update(layer.outputs)
+    return tuple(names)
 
 
-def _block(made: Realized, layers: Sequence[str]) -> MixedNetwork:
-    """Return what runs one block of a network with variants; rewriting keeps tensors' names."""
+def _block(made: Realized, layers: Collection[str]) -> MixedNetwork:
+    """Return what runs some layers of a network with variants; rewriting keeps tensors' names."""
     names = {new for new, old in made.origin.items() if old in layers}
-    # what stands for no layer are casts of float16, and only this block may have some
+    # what stands for no layer are casts of float16, and only these layers may have some
     names |= {layer.name for layer in made.network.layers if layer.name not in made.origin}
     part = section(made.network, names)
     scales = None if made.quantized is None else made.quantized.of(part)
@@ -169,86 +194,67 @@ def chunks(images: int) -> list[tuple[int, int]]:
     return [(first, min(first + CHUNK, images)) for first in range(0, images, CHUNK)]
 
 
-Task = tuple[int, int]
-"""Number of the question, number of the chunk."""
-
-
 def ask(
-    subject: Subject, questions: Sequence[Question], tasks: Sequence[Task], threads: int
-) -> Iterator[tuple[Task, Answer]]:
-    """Answer tasks, as they are done; with one thread in this process and in order.
+    subject: Subject, question: Question, wanted: Sequence[int], threads: int
+) -> Iterator[tuple[int, Answer]]:
+    """Answer a question on some chunks, as they are done; with one thread here and in order.
 
     Parameters
     ----------
+    wanted
+        Numbers of chunks.
     threads
         Processes to use.
     """
-    if threads == 1 or len(tasks) < 2:
-        desk = _Desk(subject, questions)
-        for task in tasks:
-            yield task, desk.answer(task)
+    if threads == 1 or len(wanted) < 2:
+        if wanted:
+            desk = _Desk(subject, question)
+            for chunk in wanted:
+                yield chunk, desk.answer(chunk)
         return
     with tempfile.TemporaryDirectory(prefix="heterolith-") as folder:
         path = Path(folder) / "images.npy"
         np.save(path, subject.images)  # shared by the system's page cache
         small = replace(subject, images=subject.images[:0])
         pool = ProcessPoolExecutor(
-            threads,
+            min(threads, len(wanted)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_open,
-            initargs=(small, questions, path),
+            initargs=(small, question, path),
         )
         try:
-            yield from _collect(pool, tasks, threads)
+            running = {pool.submit(_answer, chunk): chunk for chunk in wanted}
+            for future in as_completed(running):
+                yield running[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _collect(
-    pool: ProcessPoolExecutor, tasks: Sequence[Task], threads: int
-) -> Iterator[tuple[Task, Answer]]:
-    """Keep every process supplied with two tasks, in order: each prepares few questions."""
-    waiting, running = iter(tasks), dict[Future[Answer], Task]()
-    for task in itertools.islice(waiting, 2 * threads):
-        running[pool.submit(_answer, task)] = task
-    while running:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            task = running.pop(future)
-            for following in itertools.islice(waiting, 1):
-                running[pool.submit(_answer, following)] = following
-            yield task, future.result()
-
-
 class _Desk:
-    """Answers tasks; holds the question that was answered last."""
+    """A question prepared once, answered chunk by chunk."""
 
-    def __init__(self, subject: Subject, questions: Sequence[Question]) -> None:
-        self.subject, self.questions = subject, questions
-        self.rewriter = Rewriter(subject.network, subject.samples())
-        self.open: tuple[int, Answering] | None = None
-        self.chunks = chunks(len(subject.labels))
-
-    def answer(self, task: Task) -> Answer:
-        """Return the answer to one question on one chunk."""
-        number, chunk = task
+    def __init__(self, subject: Subject, question: Question) -> None:
+        self.subject, self.chunks = subject, chunks(len(subject.labels))
+        rewriter = Rewriter(subject.network, subject.samples())
         with hold_blas():
-            if self.open is None or self.open[0] != number:
-                prepared = self.questions[number].prepare(self.rewriter, self.subject.exits)
-                self.open = (number, prepared)
-            part = slice(*self.chunks[chunk])
-            return self.open[1](self.subject.images[part], self.subject.labels[part])
+            self.answering = question.prepare(rewriter, subject.exits)
+
+    def answer(self, chunk: int) -> Answer:
+        """Return the answer on one chunk."""
+        part = slice(*self.chunks[chunk])
+        with hold_blas():
+            return self.answering(self.subject.images[part], self.subject.labels[part])
 
 
 _desk: list[_Desk] = []
 """The desk of a worker process."""
 
 
-def _open(subject: Subject, questions: Sequence[Question], path: Path) -> None:
+def _open(subject: Subject, question: Question, path: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work
     Thread(target=_end_with_parent, daemon=True).start()
     images = np.load(path, mmap_mode="r")
-    _desk.append(_Desk(replace(subject, images=images), questions))
+    _desk.append(_Desk(replace(subject, images=images), question))
 
 
 def _end_with_parent() -> None:
@@ -259,5 +265,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _answer(task: Task) -> Answer:
-    return _desk[0].answer(task)
+def _answer(chunk: int) -> Answer:
+    return _desk[0].answer(chunk)

@@ -24,7 +24,7 @@ import numpy as np
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array, Network
-from heterolith.sw.variants import Realized, parse_variant, rewrite
+from heterolith.sw.variants import Realized, parse_variant, shapes
 
 FORMAT = "heterolith trace 1"
 STEPS = 255
@@ -117,7 +117,7 @@ class RecordedTrace:
 
 
 def degree_network(network: Network, degree: BlockDegree) -> Realized:
-    """Return the network with one block in a degree, for its shapes: scales are not set.
+    """Return the network with one block in a degree, for its shapes: values are not set.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def degree_network(network: Network, degree: BlockDegree) -> Realized:
         If the network has no such layers or variants.
     """
     variant = parse_variant(degree.name)
-    return rewrite(network, dict.fromkeys(degree.changed, variant))
+    return shapes(network, dict.fromkeys(degree.changed, variant))
 
 
 def prefixes(blocks: Sequence[Block], last: int) -> int:

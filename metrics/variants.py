@@ -16,7 +16,7 @@ from heterolith.metrics.estimate import base_variant, layer_cost
 from heterolith.metrics.profile import Cost
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import support
-from heterolith.sw.variants import Realized, Variant, parse_variant, rewrite, why_not
+from heterolith.sw.variants import Realized, Variant, parse_variant, shapes, why_not
 
 
 def variant_costs(
@@ -44,7 +44,7 @@ def variant_costs(
         If a name is no variant.
     """
     kinds = list(dict.fromkeys(parse_variant(name) for name in variants))
-    shapes = {variant: rewrite(network, _offering(network, variant)) for variant in kinds}
+    made = {variant: shapes(network, _offering(network, variant)) for variant in kinds}
     rows = []
     for layer in network.layers:
         for device in platform.devices:
@@ -55,7 +55,7 @@ def variant_costs(
                 rows.append(replace(exact, accuracy_loss=losses[layer.name, exact.variant]))
             found: dict[str, Cost] = {}
             for variant in kinds:
-                row = _row(layer, shapes[variant], platform, device, variant)
+                row = _row(layer, made[variant], platform, device, variant)
                 if row is None or row.latency_ns >= exact.latency_ns:
                     continue
                 if losses is None:

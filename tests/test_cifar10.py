@@ -60,12 +60,24 @@ def test_recorded_answers_are_those_of_the_data(name: str, held_out: Images) -> 
 def test_training_and_workers_measure_the_same_and_int8_keeps_it(name: str) -> None:
     """Accuracy per exit is that of the training log; int8 everywhere loses 0.5 points at most."""
     trained = json.loads((FOLDER / f"{name}.json").read_text())
-    tables = json.loads((FOLDER / f"{name}.accuracy.json").read_text())
-    rows = {row["name"]: row for row in tables["whole"]["rows"]}
-    near = 1e-3 if tables["whole"]["images"] == 10_000 else 0.015  # a part of the test images
-    assert rows["float"]["accuracy"] == pytest.approx(trained["test_accuracy"], abs=near)
+    table = json.loads((FOLDER / f"{name}.accuracy.json").read_text())
+    rows = {row["name"]: row for row in table["rows"]}
+    assert table["images"] == 10_000
+    assert rows["float"]["accuracy"] == pytest.approx(trained["test_accuracy"], abs=1e-3)
     assert rows["all int8"]["loss"] <= 0.005
     assert len(trained["temperatures"]) == len(rows["float"]["accuracy"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_of_training_and_sums_of_joined_variants_hold(name: str) -> None:
+    """ResNet-8 reaches 84 %, the last exit 86 %; joined variants lose what their parts lose."""
+    table = json.loads((FOLDER / f"{name}.accuracy.json").read_text())
+    rows = {row["name"]: row for row in table["rows"]}
+    assert rows["float"]["accuracy"][-1] >= {"resnet8": 0.84, "exits": 0.86}[name]
+    assert abs(rows["all fp16"]["loss"]) <= 0.001
+    joined = [r for r in rows.values() if r["kind"] == "layer" and r["predicted_loss"] is not None]
+    assert len(joined) >= 8
+    assert max(abs(row["prediction_error"]) for row in joined) <= 0.003
 
 
 def test_the_last_exit_is_the_best_and_low_ranks_lose_more_the_lower() -> None:

@@ -16,6 +16,7 @@ from heterolith.sw.variants.variant import (
     Variant,
     parse_variant,
     rewrite,
+    shapes,
     why_not,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "rank_for",
     "rewrite",
     "section",
+    "shapes",
     "stages",
     "up_to_exit",
     "why_not",

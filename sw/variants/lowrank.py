@@ -9,7 +9,7 @@ gain nothing (`lowrank_macs`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -133,19 +133,51 @@ def lowrank(
     InputError
         If a layer is unknown or cannot be factored, or a rank is 0, above full, or saves nothing.
     """
+    known = moments
+    if known is None:
+        known = moments_of(network, ranks, samples) if samples is not None else {}
+    return _rewritten(
+        network,
+        ranks,
+        lambda layer: _factors(network, layer, ranks[layer.name], known.get(layer.name)),
+    )
+
+
+def lowrank_shapes(network: Network, ranks: Mapping[str, int]) -> Network:
+    """Return what `lowrank` returns with zeros for weights: for shapes and work, at no cost.
+
+    Raises
+    ------
+    InputError
+        As `lowrank`.
+    """
+
+    def zeros(layer: Layer) -> Factors:
+        n, c, kh, kw = _sizes(network, layer)
+        rank = ranks[layer.name]
+        if layer.op != "Conv":
+            return Factors(np.zeros((rank, c)), np.zeros((n, rank)), np.zeros(n))
+        first = np.zeros((rank * _groups(layer), c, kh, 1))
+        return Factors(first, np.zeros((n, rank, 1, kw)), np.zeros(n))
+
+    return _rewritten(network, ranks, zeros)
+
+
+def _rewritten(
+    network: Network, ranks: Mapping[str, int], factors: Callable[[Layer], Factors]
+) -> Network:
+    """Return the network with layers cut into factors."""
     layers = {layer.name: layer for layer in network.layers}
     for name, rank in ranks.items():
         if name not in layers:
             raise unknown_name("layer", name, layers)
         _check(network, layers[name], rank)
-    if moments is None:
-        moments = moments_of(network, ranks, samples) if samples is not None else {}
     made, constants, tensors = [], dict(network.constants), dict(network.tensors)
     for layer in network.layers:
         if layer.name not in ranks:
             made.append(layer)
             continue
-        pair, values, between = _pair(network, layer, ranks[layer.name], moments.get(layer.name))
+        pair, values, between = _pair(network, layer, ranks[layer.name], factors(layer))
         made += pair
         constants |= values
         tensors[between[0]] = between[1]
@@ -173,10 +205,9 @@ def _check(network: Network, layer: Layer, rank: int) -> None:
 
 
 def _pair(
-    network: Network, layer: Layer, rank: int, moments: tuple[Moments, ...] | None
+    network: Network, layer: Layer, rank: int, factors: Factors
 ) -> tuple[list[Layer], dict[str, Array], tuple[str, TensorType]]:
     """Return the two layers, their constants, and the tensor between them with its type."""
-    factors = _factors(network, layer, rank, moments)
     first, second = (f"{layer.name}{end}.weight" for end in (FIRST, SECOND))
     between, bias = f"{layer.name}{FIRST}", f"{layer.name}{SECOND}.bias"
     values = {first: factors.first.astype(np.float32), second: factors.second.astype(np.float32)}

@@ -25,26 +25,47 @@ def moments_of(
         If there is no sample, or one does not fit the network.
     """
     layers = [x for x in network.layers if x.name in names and x.op in ("Conv", "Gemm", "MatMul")]
-    sums: dict[str, list[tuple[int, Array, Array]]] = {}
+    sums: dict[str, list[_Sums]] = {}
     count = 0
     for sample in samples:
         count += 1
         arrays = execute(network, sample, keep=True)
         for layer in layers:
             groups = _patches(network, layer, arrays[layer.inputs[0]].astype(np.float64))
-            new = [(len(rows), rows.sum(0), rows.T @ rows) for rows in groups]
-            old = sums.get(layer.name, [(0, 0.0, 0.0)] * len(new))
-            sums[layer.name] = [
-                (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for a, b in zip(old, new, strict=True)
-            ]
+            mine = sums.setdefault(layer.name, [_Sums(rows.shape[1]) for rows in groups])
+            for total, rows in zip(mine, groups, strict=True):
+                total.add(rows)
     if not count:
         raise InputError("there is no sample to factor layers by; give at least one")
-    return {name: tuple(_moments(*part) for part in parts) for name, parts in sums.items()}
+    return {name: tuple(part.moments() for part in parts) for name, parts in sums.items()}
 
 
-def _moments(count: int, total: Array, squares: Array) -> Moments:
-    mean = total / count
-    return Moments(mean=mean, covariance=squares / count - np.outer(mean, mean))
+class _Sums:
+    """Sums of rows and of their products; rows wait until a product of many pays."""
+
+    def __init__(self, width: int) -> None:
+        self.count, self.waiting = 0, list[Array]()
+        self.total, self.squares = np.zeros(width), np.zeros((width, width))
+
+    def add(self, rows: Array) -> None:
+        """Add rows (N, width)."""
+        self.waiting.append(rows)
+        if sum(len(part) for part in self.waiting) >= len(self.total):
+            self._flush()
+
+    def moments(self) -> Moments:
+        """Return mean and covariance of all rows."""
+        self._flush()
+        mean = self.total / self.count
+        return Moments(mean=mean, covariance=self.squares / self.count - np.outer(mean, mean))
+
+    def _flush(self) -> None:
+        if self.waiting:
+            rows = np.concatenate(self.waiting)
+            self.count += len(rows)
+            self.total += rows.sum(0)
+            self.squares += rows.T @ rows
+            self.waiting.clear()
 
 
 def _patches(network: Network, layer: Layer, x: Array) -> list[Array]:

@@ -6,7 +6,7 @@ needs at most the share S of its multiply-accumulates; ``int8+lowrank:S`` is bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from heterolith.errors import InputError, unknown_name
@@ -15,7 +15,7 @@ from heterolith.sw.offload import VIEWS, support
 from heterolith.sw.quantize import QuantizedNetwork, quantize
 from heterolith.sw.variants.factors import Moments
 from heterolith.sw.variants.half import half
-from heterolith.sw.variants.lowrank import FIRST, SECOND, lowrank, rank_for, refusal
+from heterolith.sw.variants.lowrank import FIRST, SECOND, lowrank, lowrank_shapes, rank_for, refusal
 from heterolith.sw.variants.patches import moments_of
 
 EXACT = "fp32"
@@ -35,6 +35,15 @@ class Variant:
         parts = [self.precision] if self.precision != EXACT else []
         parts += [f"lowrank:{self.share:g}"] if self.share != 1.0 else []
         return "+".join(parts) or EXACT
+
+    @property
+    def parts(self) -> tuple[Variant, ...]:
+        """The variants that it joins: its precision and its share, where they are not the layer's.
+
+        Empty for the layer itself.
+        """
+        each = (Variant(precision=self.precision), Variant(share=self.share))
+        return tuple(part for part in each if part != Variant())
 
 
 def parse_variant(text: str) -> Variant:
@@ -122,6 +131,28 @@ def rewrite(
     InputError
         If a layer is unknown or a variant is not offered.
     """
+    return _rewritten(
+        network, variants, lambda ranks: lowrank(network, ranks, moments=moments or {})
+    )
+
+
+def shapes(network: Network, variants: Mapping[str, Variant]) -> Realized:
+    """Return what `rewrite` returns with zeros for low-rank weights: for what variants cost.
+
+    Raises
+    ------
+    InputError
+        As `rewrite`.
+    """
+    return _rewritten(network, variants, lambda ranks: lowrank_shapes(network, ranks))
+
+
+def _rewritten(
+    network: Network,
+    variants: Mapping[str, Variant],
+    cut: Callable[[Mapping[str, int]], Network],
+) -> Realized:
+    """Return a network with some layers in a variant; ``cut`` makes low ranks."""
     layers = {layer.name: layer for layer in network.layers}
     for name, variant in variants.items():
         if name not in layers:
@@ -134,11 +165,12 @@ def rewrite(
         for name, variant in variants.items()
         if variant.share != 1.0
     }
-    made = lowrank(network, ranks, moments=moments or {}) if ranks else network
+    made = cut(ranks) if ranks else network
     origin = dict(_origins(network, ranks))
     chosen = {new: variants.get(old, Variant()).precision for new, old in origin.items()}
+    halves = [name for name, precision in chosen.items() if precision == "fp16"]
     return Realized(
-        network=half(made, [name for name, precision in chosen.items() if precision == "fp16"]),
+        network=half(made, halves) if halves else made,
         int8=frozenset(name for name, precision in chosen.items() if precision == "int8"),
         origin=origin,
     )
@@ -156,6 +188,7 @@ class Rewriter:
     def __init__(self, network: Network, samples: Sequence[Mapping[str, Array]]) -> None:
         self.network, self.samples = network, tuple(samples)
         self._moments: Mapping[str, tuple[Moments, ...]] | None = None
+        self._quantized: QuantizedNetwork | None = None
 
     def realize(self, variants: Mapping[str, Variant]) -> Realized:
         """Return the network with some layers in a variant, ready to run; see `rewrite`."""
@@ -163,7 +196,7 @@ class Rewriter:
         made = rewrite(self.network, variants, self.moments if cut else None)
         if not made.int8:
             return made
-        return replace(made, quantized=quantize(made.network, self.samples))
+        return replace(made, quantized=self._scales(made.network))
 
     @property
     def moments(self) -> Mapping[str, tuple[Moments, ...]]:
@@ -172,6 +205,14 @@ class Rewriter:
             names = [x.name for x in self.network.layers if not refusal(self.network, x)]
             self._moments = moments_of(self.network, names, self.samples)
         return self._moments
+
+    def _scales(self, network: Network) -> QuantizedNetwork:
+        """Return scales of a rewritten network; those of the network itself are computed once."""
+        if network is not self.network:
+            return quantize(network, self.samples)
+        if self._quantized is None:
+            self._quantized = quantize(network, self.samples)
+        return self._quantized
 
 
 def _origins(network: Network, ranks: Mapping[str, int]) -> list[tuple[str, str]]:

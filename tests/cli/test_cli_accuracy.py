@@ -58,6 +58,16 @@ def test_losses_stand_in_rows_that_a_plan_takes(files, capsys, tmp_path):
     assert main(["plan", model, "--platform", "ultra96-v2", "--profile", str(out)]) == 0
 
 
+def test_the_table_can_be_kept_as_a_file(files, capsys, tmp_path):
+    """--out FILE.json holds what --json prints and needs no board."""
+    model, data = files
+    out = tmp_path / "table.json"
+    arguments = (model, "--data", data, "--variants", "int8", "--mixes", 0, "--json")
+    code, text, _ = run(capsys, *arguments, "--out", out)
+    assert code == 0
+    assert json.loads(out.read_text()) == json.loads(text)
+
+
 def test_a_recorded_trace_holds_every_mix(files, capsys, tmp_path):
     """--record writes blocks of the exits, with the degrees asked for."""
     model, data = files
@@ -77,7 +87,9 @@ def test_a_recorded_trace_holds_every_mix(files, capsys, tmp_path):
 def test_an_interrupted_run_goes_on(files, capsys, tmp_path, monkeypatch):
     """Answers so far are kept; --resume asks only for the rest and writes the same file."""
     import heterolith.cli.accuracy as command
+    from heterolith.metrics import answers
 
+    monkeypatch.setattr(answers, "CHUNK", 2)
     model, data = files
     arguments = (model, "--data", data, "--variants", "int8", "--mixes", 0,
                  "--platform", "ultra96-v2", "--out")  # fmt: skip
@@ -85,9 +97,9 @@ def test_an_interrupted_run_goes_on(files, capsys, tmp_path, monkeypatch):
     assert run(capsys, *arguments, whole)[0] == 0
     real, asked = command.ask, []
 
-    def stops(subject, questions, tasks, threads):
-        asked.append(len(tasks))
-        for count, item in enumerate(real(subject, questions, tasks, threads)):
+    def stops(subject, question, wanted, threads):
+        asked.append(len(wanted))
+        for count, item in enumerate(real(subject, question, wanted, threads)):
             if len(asked) == 1 and count == 4:
                 raise KeyboardInterrupt
             yield item
@@ -96,7 +108,7 @@ def test_an_interrupted_run_goes_on(files, capsys, tmp_path, monkeypatch):
     assert run(capsys, *arguments, cut)[0] == 130
     assert not cut.exists()
     with (tmp_path / "cut.csv.partial").open("a") as file:
-        file.write('[5, 0, {"corr')  # a line that was cut off
+        file.write('[5, {"corr')  # a line that was cut off
     assert run(capsys, *arguments, cut, "--resume")[0] == 0
     assert asked[1] == asked[0] - 4
     assert cut.read_text() == whole.read_text()

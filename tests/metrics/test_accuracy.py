@@ -1,13 +1,13 @@
 """Accuracy of variants: counted as by hand, combined, recorded; the same by one process or two."""
 
-import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from heterolith.errors import InputError
 from heterolith.metrics import accuracy
-from heterolith.metrics.answers import Subject, ask, chunks, pack
+from heterolith.metrics.answers import Subject, affected, ask, chunks, pack, unpack_bits
 from heterolith.metrics.trace import read_trace, write_trace
 from heterolith.sw import execute
 from heterolith.sw.variants import MixedNetwork, Rewriter, exits, parse_variant
@@ -29,16 +29,17 @@ def subject(exit_nets):
     )
 
 
-def answered(subject, questions, threads=1):
-    """Return the answers to all questions on all chunks."""
-    tasks = itertools.product(range(len(questions)), range(len(chunks(len(subject.labels)))))
-    return dict(ask(subject, questions, list(tasks), threads))
+def answered(subject, question, threads=1):
+    """Return the answers of all chunks, in order."""
+    wanted = range(len(chunks(len(subject.labels))))
+    answers = dict(ask(subject, question, wanted, threads))
+    return [answers[chunk] for chunk in wanted]
 
 
 def test_float_accuracy_is_that_of_the_executor(subject):
     """Counting argmax by hand over the plain executor gives the same fraction at every exit."""
     asked = accuracy.candidates(subject.network, ["int8"])
-    found = accuracy.measured(asked, answered(subject, accuracy.questions(asked)), 12, 2)
+    found = accuracy.measured(asked, answered(subject, accuracy.question(asked)), 12, 2)
     for number, name in enumerate(subject.exits):
         hits = [
             execute(subject.network, {"image": image[None]})[name].argmax() == label
@@ -50,9 +51,38 @@ def test_float_accuracy_is_that_of_the_executor(subject):
 
 def test_two_processes_answer_like_one(subject):
     """Answers do not depend on how many processes work."""
-    asked = accuracy.candidates(subject.network, ["lowrank:0.5"])[:3]
-    questions = accuracy.questions(asked)
-    assert answered(subject, questions, 2) == answered(subject, questions, 1)
+    subject = replace(
+        subject, images=np.tile(subject.images, (9, 1, 1, 1)), labels=np.tile(subject.labels, 9)
+    )
+    question = accuracy.question(accuracy.candidates(subject.network, ["lowrank:0.5"])[:3])
+    assert len(chunks(len(subject.labels))) > 1
+    assert answered(subject, question, 2) == answered(subject, question, 1)
+
+
+def test_work_shared_by_candidates_does_not_change_their_answers(subject):
+    """Each candidate, run as one whole network, is right on the images that its row says."""
+    names = ["int8", "fp16", "lowrank:0.5", "int8+lowrank:0.5"]
+    asked = accuracy.candidates(subject.network, names, mixes=2)
+    (answer,) = answered(subject, accuracy.question(asked))
+    right = unpack_bits(answer["correct"], 2 * len(asked), 12).reshape(len(asked), 2, 12)
+    rewriter = Rewriter(subject.network, subject.samples())
+    for candidate, rows in zip(asked, right, strict=True):
+        made = rewriter.realize(candidate.variants)
+        network = MixedNetwork(made.network, made.int8, made.quantized)
+        for index, image in enumerate(subject.images):
+            scores = network.run({"image": image[None]})
+            hits = [scores[name].argmax() == subject.labels[index] for name in subject.exits]
+            assert rows[:, index].tolist() == hits, candidate.name
+
+
+def test_only_what_depends_on_a_changed_layer_is_computed_again(subject):
+    """A change of the first exit leaves the rest alone; one of the stem leaves nothing."""
+    layers = [layer.name for layer in subject.network.layers]
+    first = next(name for name in layers if name.startswith("exit1"))
+    again = affected(subject.network, [first])
+    assert again[0] == first
+    assert all(name.startswith("exit1") for name in again)
+    assert affected(subject.network, ["stem"]) == tuple(layers)
 
 
 def test_candidates_are_each_variant_of_each_layer_then_all_then_mixes(subject):
@@ -83,15 +113,13 @@ def test_losses_and_sums_are_those_of_counted_answers(subject):
         [0, 1, 2, 3, 4, 5],
     ]  # images, at the last exit; 11 is wrong in 0
 
-    def answer(images):
-        right = np.ones((2, 12), bool)
-        right[1, [*images, 11]] = False
-        right[1, 11] = bool(images)  # a variant may mend an image
-        return {"correct": pack(np.packbits(right, axis=1))}
+    right = np.ones((4, 2, 12), bool)
+    for number, images in enumerate(wrong):
+        right[number, 1, images] = False
+        right[number, 1, 11] = bool(images)  # a variant may mend an image
+    answer = {"correct": pack(np.packbits(right.reshape(8, 12), axis=1))}
 
-    found = accuracy.measured(
-        asked, {(at, 0): answer(images) for at, images in enumerate(wrong)}, 12, 2
-    )
+    found = accuracy.measured(asked, [answer], 12, 2)
     assert [each.loss for each in found] == pytest.approx([0, 1 / 12, 2 / 12, 5 / 12])
     assert found[2].loss_error == pytest.approx(np.sqrt(4) / 12)
     assert [each.accuracy[0] for each in found] == [1.0] * 4
@@ -100,22 +128,23 @@ def test_losses_and_sums_are_those_of_counted_answers(subject):
     assert both.error == pytest.approx(2 / 12)
 
 
-def test_candidates_that_were_not_finished_are_left_out(subject):
-    """Of an interrupted run those with all answers count; without the float ones it is refused."""
-    asked = accuracy.candidates(subject.network, ["int8"])
-    answers = answered(subject, accuracy.questions(asked)[:3])
-    assert len(accuracy.measured(asked, answers, 12, 2)) == 3
-    del answers[0, 0]
-    with pytest.raises(InputError, match="go on with --resume"):
-        accuracy.measured(asked, answers, 12, 2)
+def test_a_joined_variant_stands_beside_the_sum_of_its_parts(subject):
+    """int8 and low rank in one layer are compared with each alone, where both were measured."""
+    names = ["int8", "lowrank:0.5", "int8+lowrank:0.5", "int8+lowrank:0.3"]
+    asked = accuracy.candidates(subject.network, names)
+    found = accuracy.measured(asked, answered(subject, accuracy.question(asked)), 12, 2)
+    loss = {each.candidate.name: each.loss for each in found}
+    sums = {x.measured.candidate.name: x.predicted_loss for x in accuracy.combinations(found)}
+    assert sums["one int8+lowrank:0.5"] == loss["one int8"] + loss["one lowrank:0.5"]
+    assert "one int8+lowrank:0.3" not in sums
+    assert "one int8" not in sums
 
 
 def recorded(subject, degrees, blocks=()):
     """Return a trace of the subject."""
     made = accuracy.plan_blocks(subject.network, blocks, degrees)
     question = accuracy.every_mix(made, accuracy.ends(subject.network, made))
-    answers = answered(subject, [question])
-    return accuracy.recorded(subject.network, "random", made, [answers[0, 0]])
+    return accuracy.recorded(subject.network, "random", made, answered(subject, question))
 
 
 def test_every_mix_in_a_trace_is_what_the_mixed_network_says(subject, tmp_path):

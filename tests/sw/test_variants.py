@@ -19,6 +19,7 @@ from heterolith.sw.variants import (
     parse_variant,
     rewrite,
     section,
+    shapes,
     stages,
     up_to_exit,
     why_not,
@@ -183,6 +184,30 @@ def test_one_layer_in_a_variant_changes_little_but_something(text, net, samples)
     mixed = MixedNetwork(made.network, made.int8, made.quantized)
     gaps = [np.abs(mixed.run(x)[net.outputs[1]] - execute(net, x)[net.outputs[1]]) for x in inputs]
     assert 1e-7 < max(gap.max() for gap in gaps) < 0.3
+
+
+@pytest.mark.parametrize("text", ["fp16", "lowrank:0.5", "int8+lowrank:0.5"])
+def test_shapes_are_those_of_the_network_that_runs(text, net):
+    """All but the weights of low ranks is equal: layers, work, tensors, sizes of constants."""
+    real, bare = rewrite(net, offered(net, text)), shapes(net, offered(net, text))
+    assert (bare.int8, bare.origin) == (real.int8, real.origin)
+    assert bare.network.layers == real.network.layers
+    assert bare.network.tensors == real.network.tensors
+    assert {k: (v.shape, v.dtype) for k, v in bare.network.constants.items()} == {
+        k: (v.shape, v.dtype) for k, v in real.network.constants.items()
+    }
+
+
+def test_ranges_of_the_network_itself_are_measured_once(net, samples, monkeypatch):
+    """Layers in int8 at full rank share one set of scales."""
+    import heterolith.sw.variants.variant as module
+
+    runs = []
+    monkeypatch.setattr(module, "quantize", lambda *asked: runs.append(1) or quantize(*asked))
+    rewriter = Rewriter(net, samples)
+    first, second = (rewriter.realize({name: parse_variant("int8")}) for name in ("stem", "one"))
+    assert first.quantized is second.quantized
+    assert len(runs) == 1
 
 
 def test_what_has_no_variant_is_refused_with_the_reason(net, samples):

@@ -22,7 +22,7 @@ from heterolith.cli.options import AsJson, Model, Shape, Threads, load_network
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import accuracy as measure
 from heterolith.metrics import to_csv
-from heterolith.metrics.answers import CHUNK, Answer, Question, Subject, Task, ask, chunks
+from heterolith.metrics.answers import CHUNK, Answer, Question, Subject, ask, chunks
 from heterolith.metrics.images import Images, check_fit, load_images
 from heterolith.metrics.trace import Block, RecordedTrace, write_trace
 from heterolith.metrics.variants import variant_costs
@@ -75,7 +75,7 @@ def accuracy(
     platform: Annotated[str, typer.Option(help="board whose rows --out writes")] = "",
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="write rows with measured losses (CSV), for plan --profile"),
+        typer.Option(help="write the table (FILE.json), or rows for plan --profile (FILE.csv)"),
     ] = None,
     record: Annotated[
         Optional[Path],  # noqa: UP045
@@ -99,7 +99,8 @@ def accuracy(
     target = record or out
     if resume and target is None:
         raise InputError("--resume needs --out or --record, the file of the interrupted run")
-    if out is not None and record is None and not platform:
+    table = out is not None and out.suffix == ".json"
+    if out is not None and not table and record is None and not platform:
         raise InputError("--out writes rows of a board; name it, e.g. --platform ultra96-v2")
     if only not in ("", "all", "layer"):
         raise unknown_name("kind of measurement", only, ("all", "layer"))
@@ -125,10 +126,13 @@ def accuracy(
     else:
         asked = measure.candidates(network, names, mixes, seed, full)
         found = _measured(work, [x for x in asked if not only or x.kind in ("float", only)])
-        if out is not None and board is not None:
+        report = _report(found, work)
+        if out is not None and table:
+            write_atomic(out, (json.dumps(report, indent=1) + "\n").encode())
+        elif out is not None and board is not None:
             rows = variant_costs(network, board, names, measure.losses(found))
             write_atomic(out, to_csv(rows).encode())
-        _show(found, work, as_json)
+        _show(report, as_json)
     if work.partial is not None:
         work.partial.unlink(missing_ok=True)
 
@@ -147,16 +151,14 @@ def _names(text: str) -> list[str]:
 def _recorded(work: _Work, planned: Sequence[Block]) -> RecordedTrace:
     """Run every mix and put the answers together."""
     network = work.subject.network
-    answers = _answers(work, [measure.every_mix(planned, measure.ends(network, planned))])
-    parts = [answers[0, chunk] for chunk in range(len(chunks(len(work.subject.labels))))]
-    return measure.recorded(network, work.name, planned, parts)
+    answers = _answers(work, measure.every_mix(planned, measure.ends(network, planned)))
+    return measure.recorded(network, work.name, planned, answers)
 
 
 def _measured(work: _Work, asked: Sequence[measure.Candidate]) -> tuple[measure.Measured, ...]:
     """Run every candidate and count."""
-    answers = _answers(work, measure.questions(asked))
-    images, exits_there = len(work.subject.labels), len(work.subject.exits)
-    return measure.measured(asked, answers, images, exits_there)
+    answers = _answers(work, measure.question(asked))
+    return measure.measured(asked, answers, len(work.subject.labels), len(work.subject.exits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,40 +212,36 @@ def _numbers(text: str, what: str) -> list[float]:
         raise InputError(f"{what} {text!r} is no list of numbers, e.g. 0.49,0.48,0.45") from None
 
 
-def _key(subject: Subject, questions: Sequence[Question]) -> str:
+def _key(subject: Subject, question: Question) -> str:
     """Return what an interrupted run must share with the one that goes on."""
     digest = sha256(subject.network.fingerprint().encode())
     for array in (subject.images, subject.labels, subject.calibration):
         digest.update(np.ascontiguousarray(array).data)
-    digest.update(repr(list(questions)).encode())
+    digest.update(f"{CHUNK} {question!r}".encode())
     return digest.hexdigest()
 
 
-def _answers(work: _Work, questions: Sequence[Question]) -> dict[Task, Answer]:
-    """Ask what is not known yet, keep each answer as it comes."""
-    key = _key(work.subject, questions) if work.partial is not None else ""
-    tasks = [
-        (number, chunk)
-        for number in range(len(questions))
-        for chunk in range(len(chunks(len(work.subject.labels))))
-    ]
+def _answers(work: _Work, question: Question) -> list[Answer]:
+    """Ask what is not known yet, keep each answer as it comes; return those of all chunks."""
+    key = _key(work.subject, question) if work.partial is not None else ""
+    wanted = range(len(chunks(len(work.subject.labels))))
     answers = _kept(work.partial, key) if work.resume and work.partial is not None else {}
     if work.partial is not None and not answers:
         _append(work.partial, json.dumps(key), fresh=True)
-    left = [task for task in tasks if task not in answers]
+    left = [chunk for chunk in wanted if chunk not in answers]
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn(f"x {CHUNK} images"))
     console = Console(stderr=True)
     hidden = work.quiet or not console.is_terminal
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden
     ) as progress:
-        bar = progress.add_task("", total=len(tasks), completed=len(answers))
-        for task, answer in ask(work.subject, questions, left, work.threads):
-            answers[task] = answer
+        bar = progress.add_task("", total=len(wanted), completed=len(answers))
+        for chunk, answer in ask(work.subject, question, left, work.threads):
+            answers[chunk] = answer
             if work.partial is not None:
-                _append(work.partial, json.dumps([*task, answer]))
+                _append(work.partial, json.dumps([chunk, answer]))
             progress.advance(bar)
-    return answers
+    return [answers[chunk] for chunk in wanted]
 
 
 def _append(path: Path, line: str, *, fresh: bool = False) -> None:
@@ -254,7 +252,7 @@ def _append(path: Path, line: str, *, fresh: bool = False) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _kept(partial: Path, key: str) -> dict[Task, Answer]:
+def _kept(partial: Path, key: str) -> dict[int, Answer]:
     """Return the answers of an interrupted run; a line that was cut off is dropped.
 
     Raises
@@ -270,17 +268,13 @@ def _kept(partial: Path, key: str) -> dict[Task, Answer]:
             f"{partial} is of another model, data or variants; give the same arguments or remove it"
         )
     write_atomic(partial, "\n".join([first, *lines[:-1], ""]).encode())
-    kept: dict[Task, Answer] = {}
-    for line in lines[:-1]:
-        number, chunk, answer = json.loads(line)
-        kept[number, chunk] = answer
-    return kept
+    return dict(json.loads(line) for line in lines[:-1])
 
 
-def _show(found: Sequence[measure.Measured], work: _Work, as_json: bool) -> None:
-    """Print what each candidate reaches, and how far sums of losses are off."""
+def _report(found: Sequence[measure.Measured], work: _Work) -> dict[str, Any]:
+    """Return what each candidate reaches, and how far sums of losses are off."""
     sums = {id(each.measured): each for each in measure.combinations(found)}
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "name": each.candidate.name,
             "kind": each.candidate.kind,
@@ -293,10 +287,15 @@ def _show(found: Sequence[measure.Measured], work: _Work, as_json: bool) -> None
         }
         for each in found
     ]
+    images, names = len(work.subject.labels), list(work.subject.exits)
+    report = {"data": work.name, "images": images, "exits": names}
+    return {**report, "source": "measured", "rows": rows}
+
+
+def _show(report: dict[str, Any], as_json: bool) -> None:
+    """Print what `_report` says, as JSON or a table."""
     if as_json:
-        images, names = len(work.subject.labels), list(work.subject.exits)
-        report = {"data": work.name, "images": images, "exits": names}
-        render.print_json({**report, "source": "measured", "rows": rows})
+        render.print_json(report)
         return
     cells = (
         (
@@ -305,12 +304,12 @@ def _show(found: Sequence[measure.Measured], work: _Work, as_json: bool) -> None
             f"{100 * row['loss']:.2f} +- {100 * row['loss_error']:.2f}",
             "" if row["predicted_loss"] is None else f"{100 * row['predicted_loss']:.2f}",
         )
-        for row in rows
+        for row in report["rows"]
     )
     columns = ("layer, variant", ">top-1 % per exit", ">loss, points", ">sum of parts")
     out = render.console()
     out.print(render.table("", columns, cells))
-    out.print(f"measured on {len(work.subject.labels)} images: {work.name}")
+    out.print(f"measured on {report['images']} images: {report['data']}")
 
 
 def _show_trace(trace: RecordedTrace, path: Path, as_json: bool) -> None:
