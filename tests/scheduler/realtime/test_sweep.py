@@ -50,7 +50,7 @@ def test_two_processes_and_a_dask_cluster_give_the_same_bytes_as_one(study):
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as made:
         assert result(study, partial(cluster, address=made.scheduler_address)) == alone
 
