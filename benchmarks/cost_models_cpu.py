@@ -8,7 +8,8 @@ Probes (`heterolith.metrics.sweep`), the nine networks of the onnx wheel with ra
 each of their distinct layers alone run in turns, one pass of each, until the probes have taken the
 budget; then a model is fitted to the probes alone and predicts the networks' layers. What bounds
 any prediction is reported beside it: `repeatable` compares the networks' odd passes with the even
-ones, `alone` each layer with the same layer timed outside its network. `curve` fits more probes, of
+ones, `alone` each layer with the same layer timed outside its network, `elsewhere` with the same
+layer in other places of networks. `curve` fits more probes, of
 another seed. Writes benchmarks/results/cost_models_cpu.json.
 """
 
@@ -34,6 +35,7 @@ from heterolith.metrics.models import CostModel, Samples, evaluate, layer_row, m
 from heterolith.metrics.sweep import KINDS, probes
 from heterolith.sw import CpuWorker
 from heterolith.sw.network import Layer, Network
+from heterolith.sw.offload import VIEWS
 
 PROBES, MORE_PROBES = 200, 800
 FEWEST_PASSES = 7
@@ -149,13 +151,30 @@ def errors(model: CostModel, test: Samples) -> dict[str, Any]:
 def floors(
     held: Sequence[Subject], times: NDArray[Any], single: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return the shares within 10 % of passes against passes, and of layers timed alone."""
+    """Return the shares within 10 % of passes against passes, and of layers timed elsewhere.
+
+    ``alone``: each layer against itself as a network of its own; ``elsewhere``: those that networks
+    have in several places against the median of the other places.
+    """
     pairs = [(subject.network, layer) for subject in held for layer in subject.network.layers]
-    work = np.array([bool(layer_row(*pair).get("calls")) for pair in pairs])
-    own = np.array([single[kind(*pair)] for pair in pairs])
+    work = np.array([layer.op not in VIEWS for _, layer in pairs])
+    kinds, whole = np.array([kind(*pair) for pair in pairs]), np.median(times, axis=0)
+    own = np.array([single[name] for name in kinds.tolist()])
     odd, even = (np.median(times[start::2], axis=0) for start in (0, 1))
-    both = {"repeatable_within_10pct": odd / even, "alone_within_10pct": own / np.median(times, 0)}
-    return {name: float((np.abs(x[work] - 1) <= 0.10).mean()) for name, x in both.items()}
+    places = [np.flatnonzero((kinds == name) & work) for name in dict.fromkeys(kinds.tolist())]
+    others = [
+        np.median(whole[same[same != i]]) / whole[i]
+        for same in places
+        for i in same
+        if len(same) > 1
+    ]
+    found = {
+        "repeatable_within_10pct": (odd / even)[work],
+        "alone_within_10pct": (own / whole)[work],
+        "elsewhere_within_10pct": np.array(others),
+    }
+    shares = {name: float((np.abs(ratio - 1) <= 0.10).mean()) for name, ratio in found.items()}
+    return {**shares, "elsewhere_layers": len(others)}
 
 
 def kept_times(
@@ -246,7 +265,8 @@ def main() -> int:
     )
     print(
         f"within 10 %: passes of passes {row['repeatable_within_10pct']:.0%}, layers of the same "
-        f"layers alone {row['alone_within_10pct']:.0%}"
+        f"layers alone {row['alone_within_10pct']:.0%}, of the same in other places "
+        f"{row['elsewhere_within_10pct']:.0%} ({row['elsewhere_layers']} layers)"
     )
     for point in found["curve"]:
         print(f"{point['probes']} probes: within 10 % {point['within_10pct']:.0%}")

@@ -18,8 +18,12 @@ from heterolith.metrics.blocks import BLOCKS, Draft, connected, conv, pool
 from heterolith.metrics.measure import Subject
 from heterolith.sw.offload import VIEWS
 
-IMAGES = (224, 224, 224, 192, 256, 299)
-"""Sides of images; 224 pixels are what most published networks take."""
+IMAGES = (224, 224, 224, 224, 240, 299)
+"""Sides of images; 224 pixels are what most published networks take.
+
+Sides like 256 make maps of a multiple of 4 KiB, whose rows meet in one set of a cache: such layers
+take up to 1.4 times what others of their work do, and would be learnt for all.
+"""
 STEMS = ((3, 2), (7, 2), (11, 4), (5, 2))
 """Kernel and stride of the first convolution."""
 WIDTHS = (32, 72)

@@ -16,6 +16,7 @@ from heterolith.metrics.models.crossval import Errors
 from heterolith.metrics.models.intervals import Spread
 from heterolith.metrics.models.physics import Form, Physics
 from heterolith.metrics.models.samples import Floats, Samples, column_of
+from heterolith.metrics.models.terms import ALIKE
 
 UNKNOWN = "was never fitted"
 SLACK = 1e-6
@@ -215,9 +216,8 @@ def _note(reasons: NDArray[np.object_], rows: Any, text: str) -> None:  # noqa: 
 
 def _columns(samples: Samples) -> dict[str, Floats]:
     """Return the columns whose range counts: work by family, clocks, and latency behind a rate."""
-    work = {
-        name: column for name, column in samples.work.items() if name.partition(".")[0] != "calls"
-    }
+    uncounted = ("calls", *ALIKE)
+    work = {n: c for n, c in samples.work.items() if n.partition(".")[0] not in uncounted}
     return {**work, **samples.clocks}
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 
+from heterolith.metrics.models.context import CACHE_BYTES, coldness, gathered, window
 from heterolith.metrics.models.samples import Samples, make_samples
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
 Row = dict[str, object]
+PARTED = frozenset({"Conv", "MaxPool", "AveragePool"})
+"""Operators that are computed in parts."""
 
 
 def family(network: Network, layer: Layer) -> str:
@@ -25,7 +28,7 @@ def family(network: Network, layer: Layer) -> str:
     """
     if layer.op not in ("Conv", "ConvTranspose"):
         return "fc" if layer.op in ("Gemm", "MatMul") else layer.op.lower()
-    groups, taps = int(layer.attributes.get("group", 1)), math.prod(_kernel(network, layer))
+    groups, taps = int(layer.attributes.get("group", 1)), math.prod(window(network, layer))
     if groups == 1:
         strided = max(layer.attributes.get("strides", (1,))) > 1
         return "pointwise" if taps == 1 else "strided" if strided else "conv"
@@ -36,7 +39,7 @@ def family(network: Network, layer: Layer) -> str:
 
 def shape_family(network: Network, layer: Layer) -> str:
     """Return what a validation fold keeps together: family with kernel and stride."""
-    kernel = _kernel(network, layer)
+    kernel = window(network, layer)
     if not kernel:
         return family(network, layer)
     strides = layer.attributes.get("strides", (1,))
@@ -55,28 +58,63 @@ def layer_row(network: Network, layer: Layer) -> Row:
         return row
     outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
     inputs = sum(network.tensors[name].elements for name in network.activations(layer))
-    kernel = math.prod(_kernel(network, layer)) or 1
-    macs = layer.macs
-    gather = 0
-    if macs and kernel > 1:
-        # one column of the matrix per output pixel, as long as a filter
-        gather = macs // max(1, _filters(network, layer))
-    steps = 0
-    if not macs:
-        per_output = outputs * (kernel if "Pool" in layer.op else STEPS.get(layer.op, 1))
-        window = int(layer.attributes["size"]) + 4 if layer.op == "LRN" else 1
-        steps = max(per_output * window, inputs)
     return {
         **row,
         "calls": 1,
-        "macs": macs,
-        "steps": steps,
+        "macs": layer.macs,
+        "steps": 0 if layer.macs else max(_steps(network, layer, outputs), inputs),
         "activation_elements": inputs + outputs,
         "weight_elements": network.parameters(layer),
-        "gather_elements": gather,
+        "gather_elements": gathered(network, layer),
         "output_elements": outputs,
         **_passes(network, layer),
+        **_products(network, layer),
+        **dict(zip(("cold_calls", "cold_kernels"), coldness(network, layer), strict=True)),
     }
+
+
+def _steps(network: Network, layer: Layer, outputs: int) -> int:
+    """Return the elementary operations of a layer that multiplies nothing.
+
+    A pooling combines rows, then columns of what is left.
+    """
+    kernel = window(network, layer)
+    if "Pool" in layer.op and kernel:
+        columns = int(layer.attributes.get("strides", (1,))[-1])
+        out = network.tensors[layer.outputs[0]]
+        width = (out.shape[-1] - 1) * columns + kernel[-1]
+        return outputs * kernel[-1] + outputs // out.shape[-1] * width * sum(kernel[:-1])
+    lengths = int(layer.attributes["size"]) + 4 if layer.op == "LRN" else 1
+    return outputs * lengths * STEPS.get(layer.op, 1)
+
+
+def _products(network: Network, layer: Layer) -> Row:
+    """Return in how many parts a layer is computed, and the factors that its products read.
+
+    Parts are those of `heterolith.sw.ops.tiling` on one thread: as many rows, or channels where
+    none mix, as `CACHE_BYTES` hold. The left factor, the kernels, is read anew in each.
+    """
+    x, out = network.tensors.get(layer.inputs[0]), network.tensors[layer.outputs[0]]
+    taps = math.prod(window(network, layer))
+    if layer.op not in PARTED or x is None or len(x.shape) != 4 or len(out.shape) != 4:
+        return {}
+    if layer.op != "Conv":
+        return {"parts": x.shape[0] * _parts(x.shape[1], 4 * x.shape[2] * x.shape[3])}
+    group = int(layer.attributes.get("group", 1))
+    places, length = out.shape[2] * out.shape[3], taps * (x.shape[1] // group)
+    if group > 1 and length == taps:
+        return {"parts": x.shape[0] * _parts(group, 4 * taps * places)}
+    parts = x.shape[0] * _parts(out.shape[2], 4 * length * group * out.shape[3])
+    return {
+        "parts": parts,
+        "left_elements": out.shape[1] * length * parts,
+        "right_elements": x.shape[0] * length * group * places,
+    }
+
+
+def _parts(count: int, size: int) -> int:
+    """Return in how many parts so many pieces of a size in bytes are cut."""
+    return min(count, -(-count // max(1, CACHE_BYTES // size)))
 
 
 def _passes(network: Network, layer: Layer) -> Row:
@@ -105,7 +143,7 @@ def _runs(network: Network, layer: Layer, shape: tuple[int, ...], out: tuple[int
 
     Along its first axis a window without a stride moves whole maps.
     """
-    kernel = _kernel(network, layer)
+    kernel = window(network, layer)
     if not kernel or len(shape) < 3 or len(out) < 3:
         return len(layer.inputs) if layer.op == "Concat" else 0
     maps, strided = math.prod(shape[:2]), max(layer.attributes.get("strides", (1,))) > 1
@@ -123,21 +161,5 @@ def network_samples(network: Network, device: str = "", variant: str = "fp32") -
     return make_samples(rows, network.path or network.name)
 
 
-def _kernel(network: Network, layer: Layer) -> tuple[int, ...]:
-    """Return the spatial extent of the window, () where the operator has none."""
-    if layer.op in ("Conv", "ConvTranspose"):
-        weights = layer.inputs[1]
-        known = network.constants.get(weights)
-        shape = known.shape if known is not None else network.tensors[weights].shape
-        return tuple(int(value) for value in shape[2:])
-    return tuple(int(value) for value in layer.attributes.get("kernel_shape", ()))
-
-
 def _channels(network: Network, layer: Layer) -> int:
     return network.tensors[layer.inputs[0]].shape[1] if layer.inputs[0] in network.tensors else 0
-
-
-def _filters(network: Network, layer: Layer) -> int:
-    """Return the output channels of one group: how often a gathered element is used."""
-    groups = int(layer.attributes.get("group", 1))
-    return network.tensors[layer.outputs[0]].shape[1] // groups

@@ -41,6 +41,11 @@ WORK = {
     "fused_elements": "elements that bias, residual and clamp pass over again, batch included",
     "padded_elements": "input with its padding where it has any, batch included",
     "runs": "rows of memory that windows are moved by, batch included",
+    "parts": "pieces that fit a cache, one computed after another, batch included",
+    "left_elements": "kernels as products read them, once for each part, batch included",
+    "right_elements": "columns as products read them, batch included",
+    "cold_calls": "share of the caches lost since a layer ran, times calls",
+    "cold_kernels": "share of the caches lost since the operator ran, times calls",
     "input_elements": "elements that a host hands over, batch included",
 }
 WHOLE = ("images", "input_elements")

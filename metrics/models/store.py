@@ -196,7 +196,7 @@ def _stored(content: Mapping[str, Any]) -> Stored:
         Errors(**{**row, "worst": tuple(row["worst"])}) for row in content["errors"]
     )
     model.tried_ = {
-        Form(**{k: row[k] for k in Form.__dataclass_fields__}): row["mape"]
+        Form(**{k: row[k] for k in Form.__dataclass_fields__ if k in row}): row["mape"]
         for row in content["tried"]
     }
     model.warnings_ = tuple(content["warnings"])

@@ -35,8 +35,19 @@ FEATURES = (
     "fused_elements",
     "padded_elements",
     "runs",
+    "parts",
+    "left_elements",
+    "right_elements",
+    "cold_calls",
+    "cold_kernels",
 )
 """Features with a term of their own, beside multiply-accumulates."""
+OPERATOR = ("calls", "steps")
+"""Features that mean something else in each family: code, or an operation."""
+COUNTED = ("calls", "parts", "cold_calls", "cold_kernels")
+"""Features that are counted, not moved: each costs the host some time."""
+ALIKE = ("cold_calls", "cold_kernels")
+"""Features that cost the same in every family: caches know of none."""
 FEWEST_ROWS = 6
 """Rows that must have a family's work before the family gets coefficients of its own."""
 
@@ -137,7 +148,7 @@ def references(samples: Samples) -> dict[str, float]:
     }
 
 
-def latency_terms(samples: Samples, by_family: bool) -> list[Term]:
+def latency_terms(samples: Samples, by_family: bool, shared: bool = False) -> list[Term]:
     """Return candidate terms of latency, those that some row has.
 
     Parameters
@@ -145,6 +156,8 @@ def latency_terms(samples: Samples, by_family: bool) -> list[Term]:
     by_family
         Give elements, steps and calls a coefficient per operator family that enough rows have;
         otherwise only multiply-accumulates have one, per variant.
+    shared
+        With ``by_family``, for steps and calls alone: moving an element costs the same in each.
     """
     variants = sorted(set(samples.labels["variant"].tolist()))
     features = samples.features()
@@ -159,7 +172,8 @@ def latency_terms(samples: Samples, by_family: bool) -> list[Term]:
             for v in variants
         ]
     for feature in FEATURES:
-        for family in _families(samples, feature, by_family):
+        own = by_family and (feature in OPERATOR or not shared) and feature not in ALIKE
+        for family in _families(samples, feature, own):
             terms += _of_feature(feature, family, samples)
     return _present(terms, samples)
 
@@ -175,9 +189,9 @@ def _families(samples: Samples, feature: str, by_family: bool) -> tuple[str, ...
 
 def _of_feature(feature: str, family: str, samples: Samples) -> list[Term]:
     """Return a feature's terms; those that only batches, widths or clocks tell apart if they do."""
-    if feature == "calls":
+    if feature in COUNTED:
         call = Term(feature=feature, kind=OVERHEAD, clock="host_mhz", family=family)
-        batched = bool((samples.total("images") > 1).any())
+        batched = feature == "calls" and bool((samples.total("images") > 1).any())
         return [call, *([replace(call, per_image=True)] if batched else [])]
     core = Term(feature=feature, kind=ARITHMETIC, clock="core_mhz", family=family)
     if feature not in ("activation_elements", "weight_elements"):
