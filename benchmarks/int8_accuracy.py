@@ -9,7 +9,6 @@ RTSS 2021, report). Measured on test images of CIFAR-10 with the networks of exa
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -64,13 +63,14 @@ def main() -> None:
         accuracy.Candidate(name=f"subset {number}", kind="mix", variants=dict.fromkeys(part, int8))
         for number, part in enumerate(subsets(names, asked.subsets, asked.seed))
     ]
-    tasks = list(itertools.product(range(len(candidates)), range(len(chunks(len(test))))))
+    wanted = range(len(chunks(len(test))))
     answers = {}
-    for task, answer in ask(subject, accuracy.questions(candidates), tasks, asked.threads):
-        answers[task] = answer
+    for chunk, answer in ask(subject, accuracy.question(candidates), wanted, asked.threads):
+        answers[chunk] = answer
         if sys.stderr.isatty():
-            print(f"\r{len(answers)} of {len(tasks)}", end="", file=sys.stderr)
-    found = accuracy.measured(candidates, answers, len(test), len(subject.exits))
+            print(f"\r{len(answers)} of {len(wanted)}", end="", file=sys.stderr)
+    parts = [answers[chunk] for chunk in wanted]
+    found = accuracy.measured(candidates, parts, len(test), len(subject.exits))
     rows = [
         {
             "layers": sorted(each.candidate.variants, key=names.index),

@@ -4,6 +4,7 @@ Door: `Scenario`, `AdaptivePolicy`, `evaluate`; all policies by name are in `ben
 scenarios in `scenarios`.
 """
 
+from heterolith.scheduler.adaptive.books import JobView
 from heterolith.scheduler.adaptive.model import (
     AdaptiveTask,
     Board,
@@ -16,7 +17,7 @@ from heterolith.scheduler.adaptive.model import (
     hull,
     place,
 )
-from heterolith.scheduler.adaptive.policy import AdaptivePolicy, JobView
+from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.adaptive.run import PolicyRow, evaluate
 from heterolith.scheduler.adaptive.trace import ImageTrace
 

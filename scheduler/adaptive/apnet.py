@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from heterolith.errors import InputError
+from heterolith.scheduler.adaptive.books import JobView, view_of
 from heterolith.scheduler.adaptive.floors import (
     Demand,
     fits,
@@ -26,7 +27,7 @@ from heterolith.scheduler.adaptive.floors import (
     sub_deadlines,
 )
 from heterolith.scheduler.adaptive.model import AdaptiveTask, Scenario
-from heterolith.scheduler.adaptive.policy import AdaptivePolicy, JobView
+from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.adaptive.reserve import Room
 from heterolith.scheduler.adaptive.sharing import Sharing, Tally
 from heterolith.scheduler.realtime.simulate import Job, Machine
@@ -111,12 +112,12 @@ class ApNet(AdaptivePolicy):
 
     def on_release(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
         super().on_release(machine, job)
-        view = self.view(job)
+        view = view_of(job)
         view.data = 0  # LAG
         self._next[view.index] = job.release_ns + view.task.period_ns
 
     def on_start(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
-        view = self.view(job)
+        view = view_of(job)
         resource = job.pieces[job.index].resource
         self._begun_ns, self._room = machine.now_ns, None
         team, degree, time = self._team(view, machine.waiting(resource))
@@ -130,7 +131,7 @@ class ApNet(AdaptivePolicy):
         self._parts = len(team) + 1
 
     def on_boundary(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
-        view = self.view(job)
+        view = view_of(job)
         spent = (machine.now_ns - self._begun_ns) // self._parts
         view.data += self._shares[view.index][job.index - 1] - spent
         super().on_boundary(machine, job)
@@ -168,7 +169,7 @@ class ApNet(AdaptivePolicy):
     ) -> tuple[list[tuple[JobView, int]], int, int]:
         """Return who rides along and in which degree, the job's own degree, and the time of all."""
         if self.sharing is not None and waiting:
-            others = [self.view(job) for job in waiting]
+            others = [view_of(job) for job in waiting]
             same = [v for v in others if v.network is view.network and v.layer == view.layer]
             for count in range(min(len(same), self.sharing.largest - 1), 0, -1):
                 found = self._degree([view, *same[:count]])

@@ -26,7 +26,13 @@ from heterolith.scheduler.adaptive.model import (
     SystemPoint,
     hull,
 )
-from heterolith.scheduler.adaptive.pricing import PPM, SWITCH_NS, block_work, image_trace
+from heterolith.scheduler.adaptive.pricing import (
+    PPM,
+    SWITCH_NS,
+    block_work,
+    image_trace,
+    known_blocks,
+)
 from heterolith.scheduler.adaptive.space import (
     Floats,
     Space,
@@ -147,7 +153,7 @@ def _network(
     rows = [[d.name for d in platform.devices].index(device.name) for device in devices]
     layers: list[KnobLayer] = []
     spots: list[_Spot] = []
-    for number, block in enumerate(recorded.blocks):
+    for number, block in enumerate(known_blocks(recorded)):
         enter = moves[min(order[layer] for layer in block.layers)]
         answer = dict.fromkeys(rows, 0)
         if number in recorded.exits:

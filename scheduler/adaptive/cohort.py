@@ -177,8 +177,11 @@ def _scores(values: Sequence[int]) -> list[float]:
 def _regression(found: Sequence[Choice]) -> Choice:
     """Pick what lies deepest below the line through (power, excess); ties go to the lesser sum.
 
-    On standard scores the least-squares line has the correlation as its slope.
+    On standard scores the least-squares line has the correlation as its slope. Every line through
+    two points leaves no residual: of two the nearest to nothing is picked, see `_norm`.
     """
+    if len(found) == 2:
+        return _norm(found)
     x, y = _scores([c.power_ppm for c in found]), _scores([c.excess_ppm for c in found])
     slope = sum(a * b for a, b in zip(x, y, strict=True)) / len(found)
     ranked = [
@@ -231,17 +234,18 @@ def _stays(at: Situation, best: Choice) -> bool:
     """Whether the present point is as fast as the chosen one and a change would not pay.
 
     Going down is undone some time: it costs two changes, each at the power of the point it leads
-    to. It saves, idle power included, until the last deadline of the cohort.
+    to. It saves, idle power included, until the runner's deadline: then others decide.
     """
-    kind, window = at.members[0].kind, at.members[-1].left_ns
-    speed, power = at.tables.speed_ppm[kind], at.tables.power_ppm[kind]
+    runner = at.members[0]
+    speed, power = at.tables.speed_ppm[runner.kind], at.tables.power_ppm[runner.kind]
     if speed[at.point] < speed[best.point]:
         return False
-    work = sum(m.exact_ns for m in at.members)
 
     def spent(point: int) -> int:
-        busy = min(window, work * PPM // speed[point])
-        return busy * power[point] + (window - busy) * at.tables.idle_ppm[kind][point]
+        busy = min(runner.left_ns, runner.exact_ns * PPM // speed[point])
+        return (
+            busy * power[point] + (runner.left_ns - busy) * at.tables.idle_ppm[runner.kind][point]
+        )
 
     cost = at.switch_ns * (power[best.point] + power[at.point])
     return spent(at.point) - spent(best.point) <= cost

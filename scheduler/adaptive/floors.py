@@ -108,7 +108,7 @@ def staircase(layers: Sequence[Sequence[Option]]) -> tuple[Floor, ...]:
                 for step in steps
                 for degree, (time, loss) in enumerate(layer)
             ),
-            key=lambda floor: (floor.time_ns, floor.loss_ppm, floor.degrees),
+            key=lambda floor: (floor.time_ns, floor.loss_ppm, floor.longest_ns, floor.degrees),
         )
         steps = []
         for floor in grown:
@@ -244,8 +244,24 @@ def _floors(tasks: tuple[Demand, ...]) -> tuple[Floor, ...]:
                 if best is None or gain > best[0]:
                     best = (gain, index, step)
         if best is None:
-            return tuple(steps[s] for steps, s in zip(stairs, at, strict=True))
+            return _raised(tasks, [steps[s] for steps, s in zip(stairs, at, strict=True)])
         at[best[1]] = best[2]
+
+
+def _raised(tasks: Sequence[Demand], chosen: list[Floor]) -> tuple[Floor, ...]:
+    """Take steps that only the view of `_monotone` ruled out."""
+    for index, task in enumerate(tasks):
+        steps = staircase(task.layers)
+        for step, seen in zip(reversed(steps), reversed(_monotone(steps)), strict=True):
+            now = chosen[index]
+            if step.time_ns <= now.time_ns:
+                break
+            if now.longest_ns <= step.longest_ns < seen.longest_ns:
+                trial = [*chosen[:index], step, *chosen[index + 1 :]]
+                if fits(tasks, [f.time_ns for f in trial], [f.longest_ns for f in trial]):
+                    chosen = trial
+                    break
+    return tuple(chosen)
 
 
 def _monotone(steps: Sequence[Floor]) -> list[Floor]:

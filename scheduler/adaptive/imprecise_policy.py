@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heterolith.errors import InputError, unknown_name
+from heterolith.scheduler.adaptive.books import JobView
 from heterolith.scheduler.adaptive.imprecise import (
     EPSILON,
     PREDICTORS,
@@ -20,7 +21,7 @@ from heterolith.scheduler.adaptive.imprecise import (
     timely,
 )
 from heterolith.scheduler.adaptive.model import KnobNetwork, Scenario
-from heterolith.scheduler.adaptive.policy import AdaptivePolicy, JobView
+from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.realtime.simulate import Job, Machine
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heterolith.errors import InfeasibleError, InputError
+from heterolith.scheduler.adaptive.books import JobView, view_of
+from heterolith.scheduler.adaptive.joint_place import choose
 from heterolith.scheduler.adaptive.joint_plan import (
     WORTH,
     Mechanisms,
     Pricing,
-    choose,
     fits_at,
     limits,
     option_pj,
@@ -28,7 +29,7 @@ from heterolith.scheduler.adaptive.joint_plan import (
 )
 from heterolith.scheduler.adaptive.joint_soft import SoftJoint, expected_confidence
 from heterolith.scheduler.adaptive.model import Scenario
-from heterolith.scheduler.adaptive.policy import AdaptivePolicy, JobView
+from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.adaptive.rehearse import best
 from heterolith.scheduler.adaptive.reserve import Room
 from heterolith.scheduler.realtime.simulate import Job, Machine
@@ -168,12 +169,12 @@ class Joint(AdaptivePolicy):
 
     def key(self, job: Job, now_ns: int) -> int:  # noqa: D102 - as in AdaptivePolicy
         del now_ns
-        index = self.view(job).index
+        index = view_of(job).index
         return job.release_ns + self.plans[index].due_ns[job.index]
 
     def on_release(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
         super().on_release(machine, job)
-        view = self.view(job)
+        view = view_of(job)
         self._next[view.index] = job.release_ns + view.task.period_ns
 
     def on_instant(self, machine: Machine) -> None:  # noqa: D102 - as in Policy

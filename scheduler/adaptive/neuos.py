@@ -8,10 +8,11 @@ approximation; none of that is here.
 
 from __future__ import annotations
 
+from heterolith.scheduler.adaptive.books import JobView, view_of
 from heterolith.scheduler.adaptive.cohort import Due, Member, Situation, decide, lag_ns, mode
 from heterolith.scheduler.adaptive.floors import one_resource, sub_deadlines
 from heterolith.scheduler.adaptive.model import KnobNetwork, Scenario
-from heterolith.scheduler.adaptive.policy import AdaptivePolicy, JobView
+from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.adaptive.powerup import tables
 from heterolith.scheduler.realtime.simulate import Job, Machine
 
@@ -44,7 +45,8 @@ class NeuOS(AdaptivePolicy):
     goal
         A mode of `cohort.MODES`.
     record
-        Keep LAG at every boundary in `lags`: task, job's release, time, LAG.
+        Keep LAG at every boundary in `lags`: task, job's release, time, LAG by the clock, LAG by
+        the time that its own layers took, waiting left out.
     """
 
     def __init__(self, scenario: Scenario, goal: str = "balanced", record: bool = False) -> None:
@@ -64,26 +66,41 @@ class NeuOS(AdaptivePolicy):
         ]
         self._next = [0] * len(scenario.tasks)
         self._degree = 0
-        self.lags: list[tuple[int, int, int, int]] | None = [] if record else None
+        self.lags: list[tuple[int, int, int, int, int]] | None = [] if record else None
+        self._begun_ns = 0
+        self._spent_ns = [0] * len(scenario.tasks)
 
     def on_release(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
         super().on_release(machine, job)
-        view = self.view(job)
+        view = view_of(job)
         self._next[view.index] = job.release_ns + view.task.period_ns
-        self._report(view, 0, machine.now_ns)
+        self._spent_ns[view.index] = 0
+        self._report(view, machine.now_ns)
+
+    def on_start(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
+        self._begun_ns = machine.now_ns
+        super().on_start(machine, job)
 
     def on_boundary(self, machine: Machine, job: Job) -> None:  # noqa: D102 - as in Policy
-        self._report(self.view(job), job.index, machine.now_ns)
+        self._spend(view_of(job), machine.now_ns)
         super().on_boundary(machine, job)
 
     def ended(self, view: JobView, machine: Machine) -> None:  # noqa: D102 - as in AdaptivePolicy
         if view.job.index == len(view.network.layers):
-            self._report(view, view.job.index, machine.now_ns)
+            self._spend(view, machine.now_ns)
 
-    def _report(self, view: JobView, done: int, now_ns: int) -> None:
+    def _spend(self, view: JobView, now_ns: int) -> None:
+        self._spent_ns[view.index] += now_ns - self._begun_ns
+        self._report(view, now_ns)
+
+    def _report(self, view: JobView, now_ns: int) -> None:
         if self.lags is not None:
-            ahead = lag_ns(self._shares[view.index], done, now_ns - view.job.release_ns)
-            self.lags.append((view.index, view.job.release_ns, now_ns, ahead))
+            release, shares = view.job.release_ns, self._shares[view.index]
+            clock, own = (
+                lag_ns(shares, view.job.index, passed)
+                for passed in (now_ns - release, self._spent_ns[view.index])
+            )
+            self.lags.append((view.index, release, now_ns, clock, own))
 
     def point(self, machine: Machine) -> int | None:  # noqa: D102 - as in AdaptivePolicy
         if machine.running[self._resource] is not None:
@@ -91,7 +108,7 @@ class NeuOS(AdaptivePolicy):
         waiting = machine.waiting(self._resource)
         if not waiting:
             return None
-        situation = self._situation(self.view(waiting[0]), machine)
+        situation = self._situation(view_of(waiting[0]), machine)
         chosen, self._degree = decide(situation, self._rule)
         return chosen
 

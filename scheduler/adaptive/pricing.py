@@ -8,8 +8,9 @@ save, and a `Board` with the points worth having. NeuOS searches 11,760 points o
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from heterolith.scheduler.adaptive.space import (
     times,
     top_of,
 )
-from heterolith.scheduler.adaptive.trace import ImageTrace
+from heterolith.scheduler.adaptive.trace import ImageTrace, held_out
 from heterolith.sw.network import Network
 from heterolith.sw.variants import parse_variant
 
@@ -148,8 +149,7 @@ def price(
     for name, (network, recorded) in networks.items():
         recorded.check(network)
         first = sum(map(len, blocks.values()))
-        one = 1 / recorded.correct.shape[1]
-        blocks[name] = [_block(network, block, seat, one) for block in recorded.blocks]
+        blocks[name] = [_block(network, block, seat) for block in known_blocks(recorded)]
         made[name] = KnobNetwork(
             name=name,
             layers=tuple(
@@ -175,12 +175,31 @@ def price(
     return Priced(board=board, networks=made, batches=batches)
 
 
-def _block(network: Network, block: Block, seat: _Seat, one: float) -> _Block:
-    """Price a block; slowdown and power are those of the degree that suffers most at each point.
+def known_blocks(recorded: RecordedTrace) -> tuple[Block, ...]:
+    """Return the blocks with losses measured on the held-out images alone, which no job gets.
 
-    Whatever is not exact loses at least `one` image: less cannot be told from chance, and the exact
+    Whatever is not exact loses at least one image: less cannot be told from chance, and the exact
     degree stays on offer.
     """
+    held = max(1, held_out(recorded.correct.shape[1]))
+    right = recorded.correct[:, :held, -1].mean(axis=1)
+    sizes = [len(block.degrees) for block in recorded.blocks]
+    made = []
+    for number, block in enumerate(recorded.blocks):
+        step = math.prod(sizes[number + 1 :])
+        degrees = tuple(
+            replace(
+                degree,
+                loss=max(float(right[0] - right[at * step]), 1 / held) if degree.changed else 0.0,
+            )
+            for at, degree in enumerate(block.degrees)
+        )
+        made.append(replace(block, degrees=degrees))
+    return tuple(made)
+
+
+def _block(network: Network, block: Block, seat: _Seat) -> _Block:
+    """Price a block; slowdown and power are those of the degree that suffers most at each point."""
     space, platform, device = seat.space, seat.platform, seat.device
     degrees, once = [], {}
     slowdown, power = np.ones(len(space)), np.zeros(len(space))
@@ -194,8 +213,7 @@ def _block(network: Network, block: Block, seat: _Seat, one: float) -> _Block:
         power = np.maximum(power, active_w(start, computing, space, platform, device))
         wcet = int(np.ceil(whole[seat.top]))
         best = max(1, int(wcet * seat.best))
-        loss = max(degree.loss, one) if degree.changed else 0.0
-        degrees.append(Degree(name=degree.name, wcet_ns=wcet, bcet_ns=best, loss=loss))
+        degrees.append(Degree(name=degree.name, wcet_ns=wcet, bcet_ns=best, loss=degree.loss))
         once[degree.name] = _once(work, seat)
     return _Block(
         name=block.name, degrees=hull(degrees), slowdown=slowdown, power=power, once_ppm=once

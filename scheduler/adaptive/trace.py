@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from heterolith.errors import InputError
 
 
+def held_out(images: int) -> int:
+    """Return how many images at the front are for what policies know beforehand: a fifth."""
+    return images // 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTrace:
     """Confidence and correctness of every exit, recorded by running images; never invented.
@@ -73,7 +78,7 @@ class ImageTrace:
     @property
     def held_out(self) -> int:
         """Images at the front, a fifth, for what policies know beforehand; jobs get the others."""
-        return self.images // 5
+        return held_out(self.images)
 
     def lookup(self, degrees: Sequence[str], image: int, exit_: int) -> tuple[float, bool]:
         """Return confidence and correctness of an exit under the degrees chosen so far.

@@ -142,6 +142,24 @@ def test_regression_takes_the_point_below_the_line_and_norm_the_nearest():
     assert MODES["max-accuracy"](found).point == 3
 
 
+def test_of_two_points_regression_takes_the_nearest_like_the_norm():
+    """Every line through two points leaves no residual."""
+    found = [
+        Choice(point=p, power_ppm=x, needs_ppm=y, excess_ppm=y, degree=0)
+        for p, (x, y) in enumerate([(800, 900), (900, 100)])
+    ]
+    assert MODES["balanced"](found).point == MODES["balanced-norm"](found).point == 1
+    assert MODES["min-energy"](found).point == 0
+
+
+def test_a_change_pays_only_until_the_deadline_of_the_one_that_runs():
+    """What a slower point would save after that is for others to decide."""
+    short, long = member(200, 100), member(100_000, 100)
+    slow = decide(situation(short, long, switch_ns=0), mode("min-energy"))[0]
+    assert slow > 0
+    assert decide(situation(short, long, switch_ns=60), mode("min-energy"))[0] == 0
+
+
 def test_no_choice_leaves_a_deadline_out_of_reach():
     """No choice leaves a deadline out of reach."""
     # the slow point that suffices for the first would take the second's last chance

@@ -120,6 +120,18 @@ def test_what_response_times_accept_the_demand_test_accepts(rng):
         assert fits(demands, [f.time_ns for f in chosen], [f.longest_ns for f in chosen])
 
 
+def none_can_be_raised(demands, chosen):
+    """Check that floors fit and that no better step of one task fits with the others' floors."""
+    work, longest = [f.time_ns for f in chosen], [f.longest_ns for f in chosen]
+    assert fits(demands, work, longest)
+    for index, task in enumerate(demands):
+        for better in staircase(task.layers):
+            if better.time_ns > work[index] and better.longest_ns >= longest[index]:
+                raised = [better.time_ns if i == index else w for i, w in enumerate(work)]
+                pieces = [better.longest_ns if i == index else p for i, p in enumerate(longest)]
+                assert not fits(demands, raised, pieces)
+
+
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_floors_fit_and_none_can_be_raised_alone(rng):
@@ -131,14 +143,19 @@ def test_floors_fit_and_none_can_be_raised_alone(rng):
         deepest = [staircase(d.layers)[0] for d in demands]
         assert not fits(demands, [f.time_ns for f in deepest], [f.longest_ns for f in deepest])
         return
-    work, longest = [f.time_ns for f in chosen], [f.longest_ns for f in chosen]
-    assert fits(demands, work, longest)
-    for index, task in enumerate(demands):
-        for better in staircase(task.layers):
-            if better.time_ns > work[index] and better.longest_ns >= longest[index]:
-                raised = [better.time_ns if i == index else w for i, w in enumerate(work)]
-                pieces = [better.longest_ns if i == index else p for i, p in enumerate(longest)]
-                assert not fits(demands, raised, pieces)
+    none_can_be_raised(demands, chosen)
+
+
+def test_a_step_with_a_shorter_longest_layer_than_one_before_it_is_not_overlooked():
+    """The second task's steps of 23 have longest layers of 18 to 22, that of 24 has 19: it fits."""
+    small = ((3, 0), (2, 5), (1, 10))
+    wide = (((22, 0), (5, 5), (4, 10)), ((19, 0), (18, 5), (1, 10)))
+    demands = [
+        demand(small, small, small, period=40, deadline=30, name="t0"),
+        demand(*wide, period=40, deadline=33, name="t1"),
+    ]
+    none_can_be_raised(demands, floors(demands))
+    assert min(step.longest_ns for step in staircase(wide) if step.time_ns == 23) == 18
 
 
 def test_one_task_alone_gets_the_knapsack():

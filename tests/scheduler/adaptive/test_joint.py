@@ -6,14 +6,9 @@ import pytest
 
 from heterolith.errors import InfeasibleError, InputError
 from heterolith.scheduler.adaptive.joint import Joint, heterolith, pricings
-from heterolith.scheduler.adaptive.joint_plan import (
-    Mechanisms,
-    choose,
-    placements,
-    plan_tasks,
-    services,
-)
-from heterolith.scheduler.adaptive.joint_soft import SoftJoint, expected_confidence
+from heterolith.scheduler.adaptive.joint_place import choose, placements
+from heterolith.scheduler.adaptive.joint_plan import Mechanisms, plan_tasks, services
+from heterolith.scheduler.adaptive.joint_soft import Drops, SoftJoint, expected_confidence
 from heterolith.scheduler.adaptive.model import KnobNetwork, Place
 from heterolith.scheduler.adaptive.policy import AdaptivePolicy
 from heterolith.scheduler.adaptive.rehearse import stage
@@ -174,3 +169,38 @@ def test_expected_confidences_are_means_of_held_out_images():
     """The expected confidence of an exit grows with the one seen, on the made-up trace."""
     look = expected_confidence(network(MS, MS, exits=(0, 1), images=2000))
     assert look(0, 0.2)[1] < look(0, 0.95)[1]
+
+
+def test_degrees_are_judged_at_the_exit_that_their_blocks_end_with():
+    """What a mix loses is counted on held-out images at that exit, not added up from the last."""
+    net = network(MS, MS, exits=(0, 1), images=2000)
+    trace, drops = net.trace, Drops(net)
+    right = trace.correct[:, : trace.held_out].mean(axis=1)
+    for exit_, chosen in ((0, (2,)), (1, (2, 0)), (1, (1, 2))):
+        names = [layer.degrees[d].name for layer, d in zip(net.layers, chosen, strict=False)]
+        exact = [layer.degrees[0].name for layer in net.layers]
+        lost = right[trace.row(exact, exit_), exit_] - right[trace.row(names, exit_), exit_]
+        assert drops.at(chosen, exit_) == pytest.approx(lost)
+    assert drops.at((0, 0), 1) == 0
+    bare = replace(net, trace=None)
+    parts = (net.layers[0].degrees[2].loss, net.layers[1].degrees[1].loss)
+    assert Drops(bare).at((2, 1), 1) == sum(parts)
+
+
+def test_time_left_beside_mandatory_work_counts_when_tasks_are_placed():
+    """Where not all stages fit on one resource, a second one is used if accuracy is worth it."""
+    net = spread(network(2 * MS, 2 * MS, 2 * MS, exits=(0, 1, 2), images=400), Random(3))
+    both = board(resources=("cpu", "gpu"), kinds=("cpu", "gpu"), points=1)
+    dear = tuple(replace(p, active_mw=(p.active_mw[0], 4 * p.active_mw[1])) for p in both.points)
+    both = replace(both, points=dear)
+    clients = [
+        task(net, 10 * MS, 20 * MS, deadline_low_ns=10 * MS, hard=False, name=f"t{i}")
+        for i in range(4)
+    ]
+    made = scenario(*clients, board=both, horizon_ns=2000 * MS)
+    used = {}
+    for worth in (1e-6, 10.0):
+        placed = choose(made, pricings(made, worth, Mechanisms()), Mechanisms())
+        used[worth] = {layer.resource for t in placed.tasks for layer in t.network.layers}
+    assert len(used[1e-6]) == 1
+    assert len(used[10.0]) == 2

@@ -84,6 +84,16 @@ def test_lag_is_recorded_from_release_to_end():
     assert first[0][3] == 0  # on schedule when released
     assert first[-1][3] == deadline - first[-1][2]
     assert len(policy.lags) >= jobs * (len(NET.layers) + 1)
+    assert all(own == clock for *_, clock, own in first)  # alone, a job never waits
+
+
+def test_lag_by_execution_leaves_out_the_time_that_others_take():
+    """In a cohort the clock runs on while a job waits; its own layers' time does not."""
+    policy = NeuOS(cohort(), "balanced", record=True)
+    row(policy)
+    gaps = [own - clock for *_, clock, own in policy.lags]
+    assert min(gaps) == 0
+    assert max(gaps) > 0
 
 
 def test_unknown_modes_and_several_resources_are_refused():

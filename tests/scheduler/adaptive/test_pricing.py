@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ from heterolith.errors import InputError
 from heterolith.metrics.trace import Block, BlockDegree, RecordedTrace
 from heterolith.scheduler.adaptive.model import AdaptiveTask, Scenario
 from heterolith.scheduler.adaptive.neuos import MaxFrequency, NeuOS
-from heterolith.scheduler.adaptive.pricing import BATCH, price
+from heterolith.scheduler.adaptive.pricing import BATCH, known_blocks, price
 from heterolith.scheduler.adaptive.run import evaluate
 from heterolith.scheduler.adaptive.sharing import Sharing
 
@@ -156,3 +157,15 @@ def test_a_trace_of_another_network_is_refused(recorded):
     )
     with pytest.raises(InputError, match="recorded on other"):
         price(TX2, "cpu", {"two": (network, other)})
+
+
+def test_losses_are_those_of_the_held_out_images_and_at_least_one_of_them(recorded):
+    """A block's loss is counted on the first fifth; what loses nothing there loses one image."""
+    trace = recorded[1]
+    correct = np.ones((len(trace.choices), 50, 1), bool)
+    correct[trace.choices.index((2, 0)), :3] = False  # of ten held-out images
+    correct[:, 10:] = False
+    many = replace(trace, correct=correct, confidence=np.full(correct.shape, 0.5, np.float32))
+    first, second = known_blocks(many)
+    assert [degree.loss for degree in first.degrees] == pytest.approx([0.0, 0.1, 0.3, 0.1])
+    assert [degree.loss for degree in second.degrees] == pytest.approx([0.0, 0.1, 0.1, 0.1])
