@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from heterolith.sw.fast.conv_spec import ConvSpec
+from heterolith.sw.fast.memory import Shelf
 from heterolith.sw.fast.products import Factor, factor, multiply
 from heterolith.sw.fast.spots import Region, Scratch, Spot, Step, Target, chunks, images
 from heterolith.sw.fast.work import Work, cost_us
@@ -45,6 +46,8 @@ class Conv:
         Cut for workers by kernels instead of rows.
     made
         Factors by kernels and group: workers share them.
+    shelf
+        Where they lie.
     """
 
     spec: ConvSpec
@@ -56,6 +59,7 @@ class Conv:
     small: bool
     by_kernels: bool = False
     made: dict[object, Factor] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)
 
     def cuts(self, first: int, last: int, row_bytes: int) -> list[Region]:
         """Return the blocks of a range of units."""
@@ -65,8 +69,7 @@ class Conv:
         else:
             rows = images(first, last, spec.out[0])
         channels = self.channels(first, last)
-        # Fewer pixels than this would read the kernels more often than it pays.
-        most = max(self.block_bytes // max(1, row_bytes), _LEAST_PIXELS // spec.out[1], 1)
+        most = rows_at_once(spec, row_bytes, self.block_bytes)
         return [
             Region(image, slice(*cut), channels)
             for image, low, high in rows
@@ -86,13 +89,19 @@ class Conv:
         channels = self.channels(first, last)
         key = (channels.start, channels.stop, part)
         if key not in self.made:
-            self.made[key] = factor(make(channels), self.small)
+            self.made[key] = factor(make(channels), self.small, self.shelf)
         return self.made[key]
 
     @property
     def units(self) -> int:
         """Rows of all images, or blocks of 16 kernels."""
         return -(-self.spec.kernels // 16) if self.by_kernels else self.spec.n * self.spec.out[0]
+
+
+def rows_at_once(spec: ConvSpec, row_bytes: int, block_bytes: int) -> int:
+    """Return how many rows of results one block has."""
+    # Fewer pixels than this would read the kernels more often than it pays.
+    return max(block_bytes // max(1, row_bytes), _LEAST_PIXELS // spec.out[1], 1)
 
 
 def with_bias(matrix: Array, bias: Array | None, channels: slice = _ALL) -> Array:
@@ -140,7 +149,7 @@ def gather(conv: Conv) -> Work:
 
     def build(first: int, last: int, scratch: Scratch) -> list[Step]:
         steps: list[Step] = []
-        marked: set[int] = set()
+        marked = 0
         kernels = [
             conv.factor(partial(factor_of, group), first, last, group)
             for group in range(spec.group)
@@ -151,9 +160,10 @@ def gather(conv: Conv) -> Work:
             count = patches.shape[0] * patches.shape[1]
             space = scratch.take(count, pitch)
             ones = space[:, length : length + 1]
-            if rows > length and count not in marked:
+            # Blocks of one size use the same scratch memory alike; others overwrite the ones.
+            if rows > length and count != marked:
                 steps.append(partial(ones.fill, 1))
-                marked.add(count)
+                marked = count
             landing = target.landing(region, scratch)
             shape = (*patches.shape[:4], each_in)
             place = space[:, :length].reshape(shape)

@@ -16,7 +16,8 @@ from math import prod
 
 import numpy as np
 
-from heterolith.sw.fast.nodes import Node
+from heterolith.sw.fast.memory import zeros
+from heterolith.sw.fast.nodes import Node, is_joined
 from heterolith.sw.fast.spots import PLAIN, Frame, Spot
 from heterolith.sw.network import Array, Network, TensorType
 
@@ -103,13 +104,6 @@ def _slices(network: Network, nodes: Sequence[Node]) -> dict[str, tuple[str, int
                 place[name] = (root, offset)
             offset += network.tensors[name].shape[1]
     return place
-
-
-def is_joined(network: Network, op: str, inputs: Sequence[str], axis: int) -> bool:
-    """Tell whether a layer joins images by channels."""
-    if op != "Concat" or any(name not in network.tensors for name in inputs):
-        return False
-    return axis in (1, -3) and all(len(network.tensors[name].shape) == 4 for name in inputs)
 
 
 class Layout:
@@ -279,8 +273,4 @@ class _Place:
 
 def _memory(size: int, shared: bool) -> Array:
     """Return zeros that begin on a cache line, shared with processes forked later if asked."""
-    if shared:
-        return np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8)
-    memory = np.zeros(size + _LINE, np.uint8)
-    start = -memory.ctypes.data % _LINE
-    return memory[start : start + size]
+    return np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8) if shared else zeros(size)

@@ -33,6 +33,10 @@ class Node:
         Constant (C,) that is added to the channels of the input before anything else, or ``""``.
     level
         Longest path from the inputs.
+    clamp
+        Activation of all parts of a concatenation, which are computed in their places without it.
+    chain
+        Layers behind it that are computed with it, row by row; the outputs are the last one's.
     """
 
     layer: Layer
@@ -40,6 +44,8 @@ class Node:
     shuffle: int = 1
     shift: str = ""
     level: int = 0
+    clamp: Activation | None = None
+    chain: tuple[Layer, ...] = ()
 
 
 def readers(network: Network) -> Counter[str]:
@@ -129,7 +135,49 @@ def nodes(network: Network) -> list[Node]:
         for name in layer.outputs:
             producer[name] = len(found)
         found.append(node)
-    return _levelled(network, [node for node in found if node is not None])
+    merged = [node for node in found if node is not None]
+    return _levelled(network, _clamped_whole(network, merged, counts))
+
+
+def is_joined(network: Network, op: str, inputs: Sequence[str], axis: int) -> bool:
+    """Tell whether a layer joins images by channels."""
+    if op != "Concat" or any(name not in network.tensors for name in inputs):
+        return False
+    return axis in (1, -3) and all(len(network.tensors[name].shape) == 4 for name in inputs)
+
+
+def _clamped_whole(network: Network, merged: list[Node], counts: Counter[str]) -> list[Node]:
+    """Clamp concatenations as a whole, one run of memory, where all parts have the same clamp.
+
+    A maximum over windows that alone reads one takes the clamp over.
+    """
+    found = list(merged)
+    made = {name: at for at, node in enumerate(found) for name in node.layer.outputs}
+    for at, node in enumerate(merged):
+        layer = node.layer
+        if layer.op == "MaxPool" and counts[layer.inputs[0]] == 1:
+            before = found[made[layer.inputs[0]]] if layer.inputs[0] in made else node
+            bare = replace(before, layer=replace(before.layer, activation=before.clamp), clamp=None)
+            moved = _moved_clamp(bare, layer) if before.clamp else None
+            if moved is not None:
+                found[made[layer.inputs[0]]], found[at] = moved
+            continue
+        axis = layer.attributes.get("axis", 0)
+        if not is_joined(network, layer.op, layer.inputs, axis) or layer.activation:
+            continue
+        parts = [made[name] for name in layer.inputs if name in made and counts[name] == 1]
+        acts = {found[part].layer.activation for part in parts}
+        able = all(
+            _has_path(network, found[part].layer) and not found[part].layer.residual
+            for part in parts
+        )
+        if not able or len(set(parts)) < len(layer.inputs) or len(acts) > 1 or None in acts:
+            continue
+        found[at] = replace(node, clamp=acts.pop())
+        for part in parts:
+            bare = found[part]
+            found[part] = replace(bare, layer=replace(bare.layer, activation=None))
+    return found
 
 
 def _moved_bias(network: Network, before: Node, layer: Layer) -> tuple[Node, Node] | None:
@@ -149,7 +197,8 @@ def _moved_bias(network: Network, before: Node, layer: Layer) -> tuple[Node, Nod
 def _moved_clamp(before: Node, layer: Layer) -> tuple[Node, Node] | None:
     """Clamp behind a maximum over windows, where there are fewer elements, not in front of it."""
     act = before.layer.activation
-    moves = layer.op == "MaxPool" and len(layer.outputs) == 1 and before.layer.op == "Conv"
+    moves = layer.op == "MaxPool" and len(layer.outputs) == 1
+    moves = moves and before.layer.op in ("Conv", "Concat")
     if act is None or not moves or layer.activation or layer.residual:
         return None
     pads, kernel = layer.attributes.get("pads") or (0,), layer.attributes["kernel_shape"]

@@ -28,6 +28,7 @@ def pointwise(conv: Conv) -> Work:
     if spec.group > 1:
         return _grouped_pointwise(conv)
     rides = conv.b is not None and source.ones
+    added = conv.b is not None and not rides
     factor_of = partial(with_bias, conv.w[:, :, 0, 0].T, conv.b if rides else None)
     row_bytes = spec.out[1] * (spec.channels + spec.kernels) * 4
 
@@ -37,9 +38,9 @@ def pointwise(conv: Conv) -> Work:
         for region in conv.cuts(first, last, row_bytes):
             scratch.reset()
             pixels = source.matrix(Region(region.image, region.rows), int(rides))
-            landing = target.landing(region, scratch)
+            landing = target.landing(region, scratch, passes=added)
             steps += multiply(pixels, kernels, landing, scratch)
-            if conv.b is not None and not rides:
+            if conv.b is not None and added:
                 steps.append(add_bias(landing, conv.b[region.channels]))
             steps += target.finish(landing.reshape(-1, spec.out[1], landing.shape[1]), region)
         return steps
@@ -59,7 +60,7 @@ def _grouped_pointwise(conv: Conv) -> Work:
         for region in conv.cuts(first, last, row_bytes):
             scratch.reset()
             pixels = source.matrix(region)
-            landing = target.landing(region, scratch)
+            landing = target.landing(region, scratch, passes=conv.b is not None)
             count = pixels.shape[0]
             parts = pixels.reshape(count, spec.group, -1).transpose(1, 0, 2)
             results = landing.reshape(count, spec.group, -1).transpose(1, 0, 2)

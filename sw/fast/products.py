@@ -17,6 +17,7 @@ from functools import partial
 
 import numpy as np
 
+from heterolith.sw.fast.memory import Shelf
 from heterolith.sw.fast.spots import Scratch, Step, chunks
 from heterolith.sw.network import Array
 
@@ -56,12 +57,12 @@ def cut_small(length: int, rows: int) -> bool:
     return SMALL and (length <= _LONGEST or rows <= _FEW_ROWS)
 
 
-def factor(matrix: Array, small: bool) -> Factor:
-    """Prepare a right factor of shape (K, M) or (taps, K, M)."""
+def factor(matrix: Array, small: bool, shelf: Shelf) -> Factor:
+    """Prepare a right factor of shape (K, M) or (taps, K, M) in memory from a shelf."""
     matrices = matrix if matrix.ndim == 3 else matrix[None]
     taps, length, columns = matrices.shape
     if not small:
-        return Factor(((0, 0, np.ascontiguousarray(matrices)[:, None]),), False)
+        return Factor(((0, 0, _placed(matrices, shelf)[:, None]),), False)
     pieces = []
     for row, end in chunks(0, length, _DEPTH if length > _LONGEST else length):
         width = min(columns, _WIDE if end - row <= _WIDE_LENGTH else _NARROW)
@@ -70,8 +71,14 @@ def factor(matrix: Array, small: bool) -> Factor:
             if each and number:
                 part = matrices[:, row:end, first : first + number * each]
                 split = part.reshape(taps, end - row, number, each).transpose(0, 2, 1, 3)
-                pieces.append((row, first, np.ascontiguousarray(split)))
+                pieces.append((row, first, _placed(split, shelf)))
     return Factor(tuple(pieces), True)
+
+
+def _placed(values: Array, shelf: Shelf) -> Array:
+    place = shelf.take(values.shape)
+    np.copyto(place, values)
+    return place
 
 
 def _heights(rows: int, most: int) -> list[tuple[int, int, int]]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from heterolith.sw.execute import naming
 from heterolith.sw.fast import others
+from heterolith.sw.fast.chain import Stage, chained, linked, rows_of_block, rows_read
 from heterolith.sw.fast.constants import as_computed, prepared
 from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, frame_for
 from heterolith.sw.fast.convolve import Conv, depthwise, gather, planar
 from heterolith.sw.fast.entry import input_work, output_work, planar_room, planar_work
-from heterolith.sw.fast.layout import Layout, Room, Wants, is_joined
-from heterolith.sw.fast.nodes import Node, nodes
+from heterolith.sw.fast.layout import Layout, Room, Wants
+from heterolith.sw.fast.memory import Shelf, zeros
+from heterolith.sw.fast.nodes import Node, is_joined, nodes
 from heterolith.sw.fast.pointwise import pointwise, preactivated
+from heterolith.sw.fast.pooling import global_pool, pool
 from heterolith.sw.fast.products import SMALL
-from heterolith.sw.fast.shares import Phases, assigned, steps_of
+from heterolith.sw.fast.shares import Phases, assigned, scratch_bytes, steps_of
 from heterolith.sw.fast.spots import PLAIN, Scratch, Spot, Target
 from heterolith.sw.fast.winograd import winograd
 from heterolith.sw.fast.work import Work
@@ -72,7 +76,7 @@ class _Builder:
     """What is known while a network is compiled."""
 
     def __init__(self, network: Network, choose: Chooser, threads: int, shared: bool) -> None:
-        self.network, self.threads = network, threads
+        self.network, self.threads, self.shelf = network, threads, Shelf()
         self.nodes = nodes(network)
         self.specs: dict[str, ConvSpec] = {}
         self.choices: dict[str, Choice] = {}
@@ -84,6 +88,8 @@ class _Builder:
                 given = node.layer.inputs[0] in network.inputs and node.before is None
                 self.specs[node.layer.name] = spec
                 self.choices[node.layer.name] = choose(spec, given)
+        scores = score_layers(network)
+        self.nodes = linked(network, self.nodes, self._rows(scores), scores)
         kinds = {name: network.tensors[name] for name in network.inputs}
         self.inputs = {name: np.zeros(kind.shape, kind.dtype) for name, kind in kinds.items()}
         wants = self._wants()
@@ -94,6 +100,18 @@ class _Builder:
         if shared:
             self.inputs = {name: self.layout.room(f"input {name}") for name in self.inputs}
         self.images = {name for name, _ in wants.frames if name in self.inputs}
+
+    def _rows(self, scores: frozenset[str]) -> dict[str, int]:
+        """Return how many rows those convolutions compute at once that may begin a chain."""
+        rows = {}
+        for node in self.nodes:
+            name, path = node.layer.name, self._path(node)
+            if not path or node.shuffle > 1 or node.layer.residual or name in scores:
+                continue
+            spec = self.specs[name]
+            if not spec.by_kernels(self.threads):
+                rows[name] = rows_of_block(spec, path, self.choices[name].block_bytes)
+        return rows
 
     def _path(self, node: Node) -> str:
         choice = self.choices.get(node.layer.name)
@@ -131,8 +149,10 @@ class _Builder:
         """Return the work of a node, or nothing where it is done by laying tensors out."""
         layer, constants = node.layer, self.network.constants
         target = self._target(node)
+        if node.chain:
+            return [self._chain(node, target)]
         if layer.name in self.specs:
-            return [self._convolution(node, target)]
+            return [self._convolution(node, self._conv(node), target)]
         float32 = all(
             self.network.tensors[name].dtype == "float32"
             for name in (*self.network.activations(layer), *layer.outputs)
@@ -142,6 +162,8 @@ class _Builder:
         axis = layer.attributes.get("axis", 0)
         bare = simple and not layer.residual and layer.activation is None
         if bare and is_joined(self.network, layer.op, layer.inputs, axis):
+            if node.clamp:
+                return [others.clamped(replace(target, activation=node.clamp))]
             return self._joined(layer, target)
         source = self._source(layer)
         if simple and source is not None:
@@ -196,7 +218,34 @@ class _Builder:
             shuffle=node.shuffle,
         )
 
-    def _convolution(self, node: Node, target: Target) -> Work:
+    def _chain(self, node: Node, target: Target) -> Work:
+        """Return the work of a convolution and the layers that are computed with it."""
+        shapes = [self.network.tensors[layer.inputs[0]].shape for layer in node.chain]
+        places = [(n, height, width, channels) for n, channels, height, width in shapes]
+        conv = self._conv(node)
+        first = Stage(
+            shape=places[0],
+            make=lambda _, place: self._convolution(node, conv, place),
+            reads=lambda low, high: (low, high),
+            activation=node.layer.activation,
+        )
+        stages = [first]
+        for layer, shape, result in zip(
+            node.chain, places, [*places[1:], target.shape], strict=True
+        ):
+            make = pool if layer.op.endswith("Pool") else others.lrn
+            stage = Stage(
+                shape=result,
+                make=partial(make, layer),
+                reads=rows_read(layer, shape[1]),
+                activation=layer.activation,
+            )
+            stages.append(stage)
+        rows = rows_of_block(conv.spec, self._path(node), conv.block_bytes)
+        step = max(1, rows * target.shape[1] // places[0][1])
+        return chained(stages, replace(target, activation=node.chain[-1].activation), step)
+
+    def _conv(self, node: Node) -> Conv:
         layer, spec = node.layer, self.specs[node.layer.name]
         choice = self.choices[layer.name]
         w, b, shuffle = prepared(self.network, node, spec)
@@ -204,16 +253,21 @@ class _Builder:
             source = Spot(self.layout.room(layer.name))
         else:
             source = self.layout.spot(layer.inputs[0], frame_for(spec, choice.path))
-        conv = Conv(
+        return Conv(
             spec=spec,
             w=w,
             b=b,
             source=source,
-            target=replace(target, shuffle=shuffle),
+            target=replace(self._target(node), shuffle=shuffle),
             block_bytes=choice.block_bytes,
             small=choice.small,
             by_kernels=spec.by_kernels(self.threads) and choice.path != "depthwise",
+            shelf=self.shelf,
         )
+
+    def _convolution(self, node: Node, conv: Conv, target: Target) -> Work:
+        conv = replace(conv, target=replace(target, shuffle=conv.target.shuffle))
+        choice = self.choices[node.layer.name]
         if node.before is not None:
             return preactivated(conv, node.before, self.network.constants)
         if choice.path.startswith("winograd"):
@@ -227,10 +281,10 @@ class _Builder:
         if layer.op in ("MaxPool", "AveragePool") and source.inner.ndim == 4:
             whole = tuple(layer.attributes["kernel_shape"]) == source.inner.shape[1:3]
             if whole and not any(layer.attributes.get("pads") or ()):
-                return others.global_pool(layer, source, target)
-            return others.pool(layer, source, target)
+                return global_pool(layer, source, target)
+            return pool(layer, source, target)
         if layer.op in ("GlobalAveragePool", "GlobalMaxPool"):
-            return others.global_pool(layer, source, target)
+            return global_pool(layer, source, target)
         if layer.op == "LRN":
             return others.lrn(layer, source, target)
         if layer.op == "Relu" and target.residual is None and layer.activation is None:
@@ -325,14 +379,13 @@ def compile_program(
     outputs, works = builder.outputs()
     levels[max(levels) + 1] = works
     shares = [assigned(works, threads) for _, works in sorted(levels.items()) if works]
-    rulers = [Scratch() for _ in range(threads)]
-    steps_of(shares, rulers)
-    scratches = [Scratch(np.zeros(ruler.peak_bytes + 64, np.uint8)) for ruler in rulers]
+    sizes = scratch_bytes(shares, threads)
+    scratches = [Scratch(zeros(size)) for size in sizes]
     return Program(
         phases=steps_of(shares, scratches),
         inputs=builder.inputs,
         outputs=outputs,
         flag=builder.layout.room("scores"),
         choices=builder.choices,
-        bytes=builder.layout.bytes + sum(ruler.peak_bytes for ruler in rulers),
+        bytes=builder.layout.bytes + sum(sizes),
     )

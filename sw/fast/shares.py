@@ -77,6 +77,17 @@ def _levelling(loads: Sequence[float], cost_us: float) -> list[float]:
         level = even
 
 
+def scratch_bytes(shares: Sequence[Sequence[Sequence[Task]]], threads: int) -> list[int]:
+    """Return how much scratch memory each worker needs; steps are built and dropped one by one."""
+    rulers = [Scratch() for _ in range(threads)]
+    for phase in shares:
+        for tasks, ruler in zip(phase, rulers, strict=True):
+            for task in tasks:
+                ruler.reset()
+                task.work.build(task.first, task.last, ruler)
+    return [ruler.peak_bytes for ruler in rulers]
+
+
 def steps_of(shares: Sequence[Sequence[Sequence[Task]]], scratches: Sequence[Scratch]) -> Phases:
     """Build the steps of all tasks, each worker's on scratch memory of its own."""
     phases = []

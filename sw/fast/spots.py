@@ -63,12 +63,23 @@ class Spot:
     whole
         Whether the buffer holds nothing but this tensor and gaps that may be overwritten by
         anything finite.
+    first, height
+        Of a place that holds only some rows of one image at a time: the first of them, and the
+        number that the tensor has. ``height`` is 0 where all are there.
     """
 
     outer: Array
     frame: Frame = PLAIN
     ones: bool = False
     whole: bool = False
+    first: int = 0
+    height: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor, (N, H, W, C) if it has four axes."""
+        shape = self.inner.shape
+        return (shape[0], self.height, *shape[2:]) if self.height else shape
 
     @property
     def inner(self) -> Array:
@@ -101,7 +112,10 @@ class Spot:
 
     def at(self, region: Region) -> Array:
         """Return a view of shape (rows, W, channels)."""
-        view: Array = self.inner[region.image, region.rows, :, region.channels]
+        rows, image = region.rows, region.image
+        if self.height:
+            rows, image = slice(rows.start - self.first, rows.stop - self.first), 0
+        view: Array = self.inner[image, rows, :, region.channels]
         return view
 
     def matrix(self, region: Region, more: int = 0) -> Array:
@@ -119,12 +133,20 @@ class Scratch:
 
     def __init__(self, buffer: Array | None = None) -> None:
         self._buffer = buffer
-        self._used = 0
+        self._used = self._kept = 0
         self.peak_bytes = 0
 
     def reset(self) -> None:
-        """Begin a task: everything taken so far may be overwritten."""
-        self._used = 0
+        """Begin a task: everything taken since `keep` may be overwritten."""
+        self._used = self._kept
+
+    def keep(self) -> None:
+        """Hold what was taken until `release`, over the tasks of others."""
+        self._kept = self._used
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._used = self._kept = 0
 
     def take(self, *shape: int, dtype: DTypeLike = np.float32) -> Array:
         """Return undefined elements on a cache line of their own."""
@@ -180,17 +202,19 @@ class Target:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the result, (N, H, W, C)."""
-        return self.spots[0].inner.shape
+        return self.spots[0].shape
 
-    def landing(self, region: Region, scratch: Scratch) -> Array:
+    def landing(self, region: Region, scratch: Scratch, *, passes: bool = False) -> Array:
         """Return a matrix (pixels, channels) to compute into.
 
         It is the result's place, or scratch of the same pitch for a residual to be added to, where
-        passes over it may run over gaps; elsewhere it is contiguous scratch, copied in the end.
+        passes over it may run over gaps or there are none; elsewhere it is contiguous scratch,
+        copied in the end. ``passes`` tells whether the caller will pass over it.
         """
         spot = self.spots[0]
         view = spot.at(region)
-        if self._may_run(region) and self.residual is None:
+        untouched = not passes and self.shuffle == 1 and spot.dense and not self.clamps()
+        if self.residual is None and (untouched or self._may_run(region)):
             return spot.matrix(region)
         pixels, channels = view.shape[0] * view.shape[1], view.shape[2]
         pitch = view.strides[1] // view.itemsize if self._may_run(region) else channels

@@ -3,8 +3,9 @@
 Results are kept by processor and numpy version in the user's cache folder and used from then on.
 What is not measured, as the time is up or the layer small, takes the first path of
 `heterolith.sw.fast.conv_spec.paths_for`. Choices take turns, so that other programs disturb all of
-them alike, and caches are made cold before each run, as a network leaves them. All choices compute
-the same layer; rounding is that of the path.
+them alike. Before each run caches are made cold and the input is written, as a network leaves them:
+kernels far away, what was computed last at hand. All choices compute the same layer; rounding is
+that of the path.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from heterolith.sw.fast.products import cut_small
 from heterolith.sw.fast.program import Choice, compile_program
 from heterolith.sw.network import Activation, Layer, Network, TensorType
 
-_VERSION = 2  # of the paths: measured choices of another version are not used
+_VERSION = 3  # of the paths: measured choices of another version are not used
 _LEAST_MACS = 2_000_000
-_BLOCKS = (1 << 17, 1 << 18, 1 << 19, 1 << 21)
-_REPETITIONS = 5
+_BLOCKS = (1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21)
+_REPETITIONS = 9
+_FINALISTS = 2  # paths that are tried with every size of blocks
 _COLD_BYTES = 1 << 23
 
 
@@ -98,13 +100,16 @@ def measure_ns(spec: ConvSpec, choices: Sequence[Choice]) -> list[int]:
     programs = []
     for choice in choices:
         program = compile_program(network, partial(_always, choice))
-        programs.append([step for phase in program.phases[1:] for step in phase[0]])
+        first, *rest = (list(phase[0]) for phase in program.phases)
+        programs.append((first, [step for steps in rest for step in steps]))
     cold = np.zeros(_COLD_BYTES, np.uint8)
     times: list[list[int]] = [[] for _ in choices]
     with np.errstate(all="ignore"):
         for _ in range(_REPETITIONS):
-            for steps, found in zip(programs, times, strict=True):
+            for (given, steps), found in zip(programs, times, strict=True):
                 np.add(cold, 1, out=cold)
+                for step in given:
+                    step()
                 start = perf_counter_ns()
                 for step in steps:
                     step()
@@ -139,7 +144,7 @@ class Tuner:
         """Return the choice for a convolution; ``given``: it reads a network input."""
         paths = paths_for(spec, from_input=given, winograd=self._winograd)
         usual = usual_choice(spec, paths[0])
-        if self._budget_s <= 0 or spec.macs < _LEAST_MACS or paths[0] in ("planar", "depthwise"):
+        if self._budget_s <= 0 or spec.macs < _LEAST_MACS or paths[0] == "depthwise":
             return usual
         key = f"{spec.key}{'' if self._winograd else '_exact'}"
         known = self._known.get(key)
@@ -149,9 +154,10 @@ class Tuner:
             return usual
         start = perf_counter()
         self._progress(key)
-        best = _fastest(spec, [Choice(path, small=cut) for path in paths for cut in (True, False)])
-        blocks = [replace(best, block_bytes=block_bytes) for block_bytes in _BLOCKS]
-        self._known[key] = _fastest(spec, [best, *blocks])
+        ways = [Choice(path, small=cut) for path in paths for cut in (True, False)]
+        best = _ranked(spec, ways)[:_FINALISTS]
+        sized = [replace(way, block_bytes=size) for way in best for size in _BLOCKS]
+        self._known[key] = _ranked(spec, sized)[0]
         self._changed = True
         self._spent_s += perf_counter() - start
         return self._known[key]
@@ -202,6 +208,11 @@ class Tuner:
             sys.stderr.flush()
 
 
-def _fastest(spec: ConvSpec, choices: Sequence[Choice]) -> Choice:
+def _ranked(spec: ConvSpec, choices: Sequence[Choice]) -> list[Choice]:
+    """Return choices by time, the shortest first."""
     times_ns = measure_ns(spec, choices)
-    return choices[times_ns.index(min(times_ns))]
+    return [choice for _, choice in sorted(zip(times_ns, choices, strict=True), key=_time_ns)]
+
+
+def _time_ns(row: tuple[int, Choice]) -> int:
+    return row[0]

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from heterolith.sw.fast.conv_spec import winograd_tiles
+from heterolith.sw.fast.conv_spec import ConvSpec, winograd_tiles
 from heterolith.sw.fast.convolve import Conv
 from heterolith.sw.fast.cooktoom import squares
 from heterolith.sw.fast.products import Factor, multiply, transform
@@ -65,16 +65,18 @@ def _pieces(rectangle: _Rectangle, size: tuple[int, int], m: int) -> list[_Recta
     return [_Rectangle(rows, columns) for rows in splits[0] for columns in splits[1]]
 
 
-def _folding(piece: _Rectangle, m: int, size: tuple[int, int]) -> Callable[[Array], Array]:
-    """Return what turns (H, W, channels) into (row in tile, column in tile, rows, columns, M)."""
-    low = (piece.rows.start * m, piece.columns.start * m)
-    high = (min(piece.rows.stop * m, size[0]), min(piece.columns.stop * m, size[1]))
+def _folding(piece: _Rectangle, m: int, width: int) -> Callable[[Array], Array]:
+    """Return what turns the rows of a piece, (rows, W, channels), into tiles.
+
+    These have shape (row in tile, column in tile, rows of tiles, columns of tiles, channels).
+    """
+    low, high = piece.columns.start * m, min(piece.columns.stop * m, width)
     counts = piece.shape
 
     def fold(view: Array) -> Array:
-        part = view[low[0] : high[0], low[1] : high[1]]
-        heights = (counts[0], (high[0] - low[0]) // counts[0])
-        widths = (counts[1], (high[1] - low[1]) // counts[1])
+        part = view[:, low:high]
+        heights = (counts[0], len(part) // counts[0])
+        widths = (counts[1], (high - low) // counts[1])
         split = part.reshape(*heights, *widths, part.shape[-1])
         return split.transpose(1, 3, 0, 2, 4)
 
@@ -110,15 +112,20 @@ def _transformed(conv: Conv, m: int, group: int, channels: slice) -> Array:
     return out
 
 
+def tiles_at_once(spec: ConvSpec, m: int, block_bytes: int) -> int:
+    """Return how many tiles of m x m results one block has."""
+    each_in, each_out = spec.channels // spec.group, spec.kernels // spec.group
+    tile_bytes = (m + spec.kernel[0] - 1) ** 2 * (each_in + max(each_in, each_out)) * 4
+    # Fewer tiles than this would read the kernels more often than it pays.
+    return max(block_bytes // tile_bytes, each_in * each_out >> 8, 1)
+
+
 def winograd(conv: Conv, m: int) -> Work:
     """Convolve by tiles of m x m results."""
     spec, data = conv.spec, _prepare(conv, m)
     height, width = winograd_tiles(spec, m)
     each_in, each_out = spec.channels // spec.group, spec.kernels // spec.group
-    tile_bytes = data.n**2 * (each_in + max(each_in, each_out)) * 4
-    # Fewer tiles than this would read the kernels more often than it pays.
-    most = max(conv.block_bytes // tile_bytes, each_in * each_out >> 8, 1)
-    tiles = height * width
+    most, tiles = tiles_at_once(spec, m, conv.block_bytes), height * width
 
     def build(first: int, last: int, scratch: Scratch) -> list[Step]:
         steps: list[Step] = []
@@ -145,7 +152,8 @@ def winograd(conv: Conv, m: int) -> Work:
     transforms = data.n**2 * spec.n * tiles * (data.n**2 * spec.channels + m * m * spec.kernels)
     elements = 2.25 * spec.n * spec.out[0] * spec.out[1] * (spec.channels + spec.kernels)
     units = -(-spec.kernels // 16) if conv.by_kernels else spec.n * tiles
-    return Work(units=units, cost_us=cost_us(macs + transforms, elements), build=build)
+    cost = cost_us(macs + transforms, elements)
+    return Work(units=units, cost_us=cost, build=build, grain=m, across=width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,23 +217,22 @@ def _block(
             partial(function, results, bound, out=results) for function, bound in target.clamps()
         ]
         target = replace(target, activation=None)
-    region = Region(block.image, slice(0, conv.spec.out[0]), channels)
-    values = results.reshape(m, m, tiles, each_out)
-    return steps + _finished(target, m, block, values, (region, conv.spec.out))
+    block = replace(block, channels=channels)
+    return steps + _finished(target, block, results.reshape(m, m, tiles, each_out), conv.spec.out)
 
 
-def _finished(
-    target: Target, m: int, block: _Block, results: Array, where: tuple[Region, tuple[int, int]]
-) -> list[Step]:
+def _finished(target: Target, block: _Block, results: Array, size: tuple[int, int]) -> list[Step]:
     """Return the steps that store results, cut off where tiles reach over the border."""
     steps: list[Step] = []
-    (region, size), done = where, 0
+    m, done = len(results), 0
     for rectangle in block.rectangles:
         rows, columns = rectangle.shape
         values = results[:, :, done : done + rows * columns].reshape(m, m, rows, columns, -1)
         done += rows * columns
         for piece in _pieces(rectangle, size, m):
-            fold = _folding(piece, m, size)
+            fold = _folding(piece, m, size[1])
+            lines = slice(piece.rows.start * m, min(piece.rows.stop * m, size[0]))
+            region = Region(block.image, lines, block.channels)
             shape = fold(target.spots[0].at(region)).shape
             low = (
                 piece.rows.start - rectangle.rows.start,

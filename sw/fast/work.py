@@ -24,11 +24,15 @@ class Work:
         Estimated time on one core.
     build
         From the first and last unit and a worker's scratch memory to the steps that compute them.
+    grain, across
+        Rows of the result that units make together, and the number of units that do.
     """
 
     units: int
     cost_us: float
     build: Callable[[int, int, Scratch], list[Step]]
+    grain: int = 1
+    across: int = 1
 
 
 def cost_us(macs: float, elements: float) -> float:

@@ -15,11 +15,12 @@ from heterolith.errors import HeterolithError, InputError
 from heterolith.sw.execute import execute
 from heterolith.sw.fast import CompiledNetwork, Options
 from heterolith.sw.fast.crew import can_fork
+from heterolith.sw.fast.nodes import nodes
 from heterolith.sw.network import Activation
 from heterolith.sw.workers import team
 
 from .drafts import Draft, grow
-from .fast_nets import NETWORKS, Builder, inception
+from .fast_nets import NETWORKS, RELU, SAME, Builder, inception
 from .nets import random_inputs
 
 FIXED = {"tune_s": 0.0}
@@ -263,3 +264,25 @@ def test_float64_networks_take_the_plain_operators(name):
     compiled = CompiledNetwork(double, Options(threads=2, **FIXED))
     check(compiled, double, {"x": wide(inputs["x"])}, tolerance=1e-12)
     compiled.close()
+
+
+def test_parts_of_a_concatenation_are_clamped_as_one():
+    """Where all have one clamp; the others keep theirs; a maximum behind takes it over."""
+    b = Builder((1, 4, 12, 12))
+    joined = [b.conv("x", 8, activation=RELU), b.conv("x", 16, 3, activation=RELU, **SAME)]
+    t = b.add("Concat", *joined, attributes={"axis": 1})
+    mixed = [b.conv(t, 8, activation=RELU), b.conv(t, 8)]
+    u = b.add("Concat", *mixed, attributes={"axis": 1})
+    parts = [b.conv(u, 8, activation=RELU), b.conv(u, 4, activation=RELU)]
+    pooled = {"kernel_shape": (2, 2), "strides": (2, 2)}
+    v = b.add("MaxPool", b.add("Concat", *parts, attributes={"axis": 1}), attributes=pooled)
+    network, inputs = b.network(u, v)
+    found = {node.layer.outputs[0]: node for node in nodes(network)}
+    assert [found[name].layer.activation for name in (*joined, *parts)] == [None] * 4
+    assert [found[name].layer.activation for name in (*mixed, v)] == [RELU, None, RELU]
+    assert [found[name].clamp for name in (t, u)] == [RELU, None]
+    for threads in (1, 2):
+        compiled = CompiledNetwork(network, Options(threads=threads, **FIXED))
+        for sign in (1, -1):
+            check(compiled, network, {"x": sign * inputs["x"]})
+        compiled.close()

@@ -10,6 +10,7 @@ from heterolith.sw.execute import execute
 from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, paths_for
 from heterolith.sw.fast.cooktoom import squares, transforms
 from heterolith.sw.fast.crew import Alone
+from heterolith.sw.fast.memory import Shelf
 from heterolith.sw.fast.products import factor, multiply, transform
 from heterolith.sw.fast.program import Choice, compile_program
 from heterolith.sw.fast.spots import Scratch
@@ -87,6 +88,14 @@ def cases(draw):
         more["residual"] = network.tensors["y"].shape
         network = conv_network(np.random.default_rng(seed), shape, kernels, kernel, group, **more)
     return network, seed
+
+
+def test_blocks_of_changing_heights_keep_their_biases():
+    """Ten rows in blocks of two and three: each finds its ones, whatever lay over them before."""
+    network = conv_network(np.random.default_rng(0), (1, 48, 10, 64), 8, (3, 3), pads=(1,) * 4)
+    inputs = random_inputs(network, np.random.default_rng(1))
+    found = run(network, inputs, lambda spec, given: Choice("gather", 1, small=True))["y"]
+    np.testing.assert_allclose(found, execute(network, inputs)["y"], rtol=1e-4, atol=1e-5)
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
@@ -192,7 +201,7 @@ def test_products_cut_small_are_whole(taps, rows, length, columns, small):
     a = rng.integers(-8, 8, (taps, rows, length + 3)).astype(np.float32)[..., :length]
     b = rng.integers(-8, 8, (taps, length, columns)).astype(np.float32)
     out = np.full((taps, rows, columns + 5), np.nan, np.float32)[..., :columns]
-    for step in multiply(a, factor(b, small), out, Scratch()):
+    for step in multiply(a, factor(b, small, Shelf()), out, Scratch()):
         step()
     assert np.array_equal(out, a @ b)
     wide = np.ascontiguousarray(b[0].T if length > columns else b[0])
