@@ -1,11 +1,12 @@
 """The 50 placement problems of benchmarks/instances: make, load, solve and compare.
 
-Run: python benchmarks/instance_set.py make | solve [--time-limit 60] [--only NAME] | compare.
+Run: python benchmarks/instance_set.py make | solve | compare [--time-limit 60] [--only PATTERN].
 `make` writes the problems, `solve` adds best known value and bound where it finds better ones,
 `compare` writes results/baselines.csv: our plans beside HEFT's and those of the largest supported
 subgraph, at equal deadlines, and the most that any plan could save on them (`most_possible`, by the
-proved bound), with and without idle energy. Costs are modelled or synthetic: operating_points.py,
-solver.py.
+proved bound), with and without idle energy. After Ctrl-C the same `compare` goes on; --only takes
+part of it, e.g. "four-nets heft", --anew starts over. Costs are modelled or synthetic:
+operating_points.py, solver.py.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import solver
 from operating_points import POINTS, problem_of, voltage, with_domains
+from table import grow
 
 from heterolith.errors import InfeasibleError
 from heterolith.scheduler.members import together
@@ -208,7 +212,7 @@ def solve_all(time_limit_s: float, only: str) -> None:
     """Solve instances and write down what is better than known."""
     for path in files():
         row = read(path)
-        if only and only not in row["name"]:
+        if not fnmatchcase(row["name"], only):
             continue
         found = solve(problem(row), time_limit_s=time_limit_s)
         if found is None:
@@ -232,21 +236,23 @@ RULES: dict[str, Callable[[Problem], heuristics.Baseline | None]] = {
 """HEFT at the fastest points, HEFT at the best points, largest supported subgraph."""
 
 
-def compare(time_limit_s: float, only: str = "") -> list[dict[str, Any]]:
-    """Return our energy beside that of each rule at the deadline that the rule keeps."""
-    rows = []
-    for path in files():
-        row = read(path)
-        if only not in row["name"]:
-            continue
-        base = replace(problem(row), objective="energy", limits=Limits())
-        asked_ns = row["limits"].get("deadline_ns", 0)
-        for rule in RULES:
-            found = _beside(base, rule, asked_ns, time_limit_s)
-            if found is not None:
-                rows.append({"instance": row["name"], "rule": rule, **found})
-                print(rows[-1], flush=True)
-    return rows
+def compare(
+    time_limit_s: float, only: str = "*", *, anew: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield our energy beside that of each rule at the deadline that the rule keeps."""
+    steps = {
+        f"{path.stem} {rule}": partial(_compared, path, rule, time_limit_s)
+        for path, rule in product(files(), RULES)
+    }
+    return grow(RESULTS, f"{time_limit_s:g}s", steps, only=only, anew=anew)
+
+
+def _compared(path: Path, rule: str, time_limit_s: float) -> list[dict[str, Any]]:
+    """Return the row of an instance and a rule, if the rule has a plan."""
+    row = read(path)
+    base = replace(problem(row), objective="energy", limits=Limits())
+    found = _beside(base, rule, row["limits"].get("deadline_ns", 0), time_limit_s)
+    return [] if found is None else [{"instance": row["name"], "rule": rule, **found}]
 
 
 def _beside(base: Problem, rule: str, asked_ns: int, time_limit_s: float) -> dict[str, Any] | None:
@@ -318,19 +324,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("make", "solve", "compare"))
     parser.add_argument("--time-limit", type=float, default=60.0)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="*", help="NAME, for compare NAME RULE; * and ? match")
+    parser.add_argument("--anew", action="store_true", help="forget the rows of earlier runs")
     arguments = parser.parse_args()
     if arguments.what == "make":
         make()
     elif arguments.what == "solve":
         solve_all(arguments.time_limit, arguments.only)
     else:
-        rows = compare(arguments.time_limit, arguments.only)
-        if not arguments.only:
-            with RESULTS.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
+        rows = []
+        for row in compare(arguments.time_limit, arguments.only, anew=arguments.anew):
+            print(row, flush=True)
+            rows.append(row)
         for margin in margins(rows):
             print(margin)
 

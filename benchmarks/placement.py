@@ -6,7 +6,8 @@ measured on the machine that runs the script, one fresh process per network.
 
 --nets nine [--points system|switching|free]: solve each network on three devices at four operating
 points each (operating_points.py) under 1.25 times its least latency, and compute its whole front;
-CPU seconds of one core. --instance NAME --time-limit S: solve one of benchmarks/instances.
+CPU seconds of one core. --instance NAME --time-limit S: solve one of benchmarks/instances; Ctrl-C
+prints the best plan so far.
 --margins: what our plans save on HEFT and on the largest supported subgraph over the 50 instances,
 and the most that any plan could, from results/baselines.csv (`instance_set.py compare` makes it).
 """
@@ -199,7 +200,11 @@ def main() -> None:
         print(json.dumps(instance_set.margins(instance_set.stored()), indent=2))
         return
     if arguments.instance:
-        print(json.dumps(one_instance(arguments.instance, arguments.time_limit), indent=2))
+        try:
+            row = one_instance(arguments.instance, arguments.time_limit)
+        except KeyboardInterrupt:
+            sys.exit("interrupted before there was a plan")
+        print(json.dumps(row, indent=2))
         return
     if arguments.nets:
         rows_of_nets = []

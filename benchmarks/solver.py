@@ -2,19 +2,22 @@
 
 Costs are drawn, not measured: log-uniform work, device speeds and powers of plausible size, two
 boards joined by Ethernet. Seconds are measured: CPU time of one core of the machine that runs the
-script. Run: python benchmarks/solver.py. Writes benchmarks/results/solver.csv.
+script. Run: python benchmarks/solver.py [--time-limit 10] [--anew]. Writes
+benchmarks/results/solver.csv once all rows are there; after Ctrl-C the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from random import Random
 from time import process_time
+
+from table import grow
 
 from heterolith.errors import InfeasibleError
 from heterolith.scheduler.problem import HOME, Choice, Hop, Limits, Problem, Task, Tensor
@@ -192,19 +195,19 @@ def attention(count: int, seed: int = 0) -> Problem:
 NETWORKS = (chain, residual, inception, dense, dense_flat, unet, attention)
 
 
-def with_limits(problem: Problem, kind: str) -> Problem:
+def with_limits(problem: Problem, kind: str, time_limit_s: float = 10.0) -> Problem:
     """Return a problem under an objective and limits that bind."""
     if kind in ("energy", "latency", "scalenet"):
         return replace(problem, objective=kind)
     problem = replace(problem, objective="energy")
     if kind == "peak":
         return replace(problem, limits=Limits(peak_power_mw=problem.idle_mw + 7000))
-    fastest = solve(replace(problem, objective="latency"))
+    fastest = solve(replace(problem, objective="latency"), time_limit_s=time_limit_s)
     assert fastest is not None
     slack = 1.25 if kind == "deadline" else 3.0
     limits = Limits(deadline_ns=round(slack * fastest.objective))
     if kind == "deadline+memory":
-        free = solve(replace(problem, limits=limits))
+        free = solve(replace(problem, limits=limits), time_limit_s=time_limit_s)
         assert free is not None
         most = max(evaluate(problem, free.selection).memory_bytes)
         limits = replace(limits, memory_bytes=round(0.7 * most))
@@ -212,39 +215,47 @@ def with_limits(problem: Problem, kind: str) -> Problem:
 
 
 KINDS = ("latency", "energy", "scalenet", "deadline", "deadline+memory", "peak")
-HEADER = ("network", "tasks", "request", "method", "seconds", "gap")
+LAYERS = (100, 250)
 
 
-def measure(problem: Problem) -> tuple[str, float, float]:
-    """Return method, seconds of one core and gap."""
+def measure(network: str, count: int, kind: str, time_limit_s: float) -> list[dict[str, object]]:
+    """Return method, seconds of one core and gap of one request, as the only row."""
+    problem = with_limits(globals()[network](count), kind, time_limit_s)
     start_s = process_time()
+    method, gap = "none found", math.nan
     try:
-        solution = solve(problem)
+        solution = solve(problem, time_limit_s=time_limit_s)
+        if solution is None:
+            method = "infeasible"
+        else:
+            method, gap = "exact" if solution.gap == 0 else "beam", solution.gap
     except InfeasibleError:
-        return "none found", process_time() - start_s, math.nan
-    elapsed_s = process_time() - start_s
-    if solution is None:
-        return "infeasible", elapsed_s, math.nan
-    return ("exact" if solution.gap == 0 else "beam"), elapsed_s, solution.gap
+        pass
+    row: dict[str, object] = {"network": network, "tasks": len(problem.tasks), "request": kind}
+    seconds = f"{process_time() - start_s:.2f}"
+    return [{**row, "method": method, "seconds": seconds, "gap": f"{gap:.4f}"}]
 
 
 def main() -> None:
     """Print and write network, tasks, request, method, seconds and gap."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--time-limit", type=float, default=10.0, help="seconds per problem")
+    parser.add_argument("--anew", action="store_true", help="forget the rows of earlier runs")
+    asked = parser.parse_args()
+    steps = {
+        f"{network.__name__} {count} {kind}": partial(
+            measure, network.__name__, count, kind, asked.time_limit
+        )
+        for network, count, kind in product(NETWORKS, LAYERS, KINDS)
+    }
     print("synthetic costs, 4 devices, one core")
-    print("{:12s} {:>5s} {:16s} {:10s} {:>7s} {:>8s}".format(*HEADER))
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(HEADER)
-        for network, count, kind in product(NETWORKS, (100, 250), KINDS):
-            problem = with_limits(network(count), kind)
-            method, seconds, gap = measure(problem)
-            name, tasks = network.__name__, len(problem.tasks)
-            table.writerow([name, tasks, kind, method, f"{seconds:.2f}", f"{gap:.4f}"])
-            print(
-                f"{name:12s} {tasks:5d} {kind:16s} {method:10s} {seconds:7.2f} {gap:8.2%}",
-                flush=True,
-            )
+    for row in grow(RESULTS, f"{asked.time_limit:g}s", steps, anew=asked.anew):
+        print(
+            "{network:12s} {tasks:5d} {request:16s} {method:10s} {seconds:>7s} s".format(**row),
+            "gap",
+            row["gap"],
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

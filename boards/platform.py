@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from heterolith.errors import InputError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DvfsDomain:
@@ -117,6 +119,9 @@ class Memory:
     bandwidth_gbs: float
     source: str
 
+    def __post_init__(self) -> None:
+        _moves(f"memory {self.name!r}", "bandwidth_gbs", self.bandwidth_gbs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -131,6 +136,15 @@ class Link:
     latency_us: float
     active_w: float
     source: str
+
+    def __post_init__(self) -> None:
+        _moves(f"link {self.name!r}", "bandwidth_mbs", self.bandwidth_mbs)
+
+
+def _moves(what: str, name: str, bandwidth: float) -> None:
+    """Refuse a bandwidth over which nothing arrives, or at once; raises `InputError`."""
+    if not 0 < bandwidth < math.inf:
+        raise InputError(f"{name} of {what} is {bandwidth}; it must be a number above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

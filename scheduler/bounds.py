@@ -10,6 +10,8 @@ never cuts a plan off.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,14 +120,20 @@ class Tails:
     fresh
         Per tensor: (scores, states), to pay on top once it exists in a state.
     used
-        Per task: the same for tensors read before, for the readers after it and without the
-        amounts of transfers, which an earlier reader may have paid.
+        Per task: the same for tensors with several readers, for the readers after it and without
+        the amounts of transfers, which an earlier reader may have paid.
     """
 
     rest: list[Floats]
     ends: list[Floats]
     fresh: dict[int, Floats]
     used: list[dict[int, Floats]]
+
+
+def _weighed(weights: Floats, figures: Floats) -> Floats:
+    """Return sums over the first axis of figures, like the slower `numpy.tensordot`."""
+    flat = weights @ figures.reshape(len(figures), math.prod(figures.shape[1:]))
+    return flat.reshape(len(weights), *figures.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ class _TaskArrays:
 
     def least(self, weights: Floats) -> Floats:
         """Return the least price of the amounts, shape (scores, modes)."""
-        prices = np.tensordot(weights[:, 1:], self.figures[1:], 1)
+        prices = _weighed(weights[:, 1:], self.figures[1:])
         return np.asarray(np.where(self.there, prices, np.inf).min(axis=1))
 
     def by_device(self, weights: Floats, ends: Floats) -> Floats:
@@ -149,7 +157,7 @@ class _TaskArrays:
         """
         present = self.devices[self.starts]
         prices = np.full(ends.shape, np.inf)
-        every = np.where(self.there, np.tensordot(weights, self.figures, 1), np.inf)
+        every = np.where(self.there, _weighed(weights, self.figures), np.inf)
         if len(self.starts) < len(self.devices):
             every = np.minimum.reduceat(every, self.starts, axis=1)
         prices[:, :, present] = every.transpose(0, 2, 1) + ends[:, :, present]
@@ -172,6 +180,10 @@ class Relaxation:
         self.devices, self.modes = len(model.problem.devices), len(model.modes)
         self._tasks = [_task_arrays(options) for options in model.options]
         count, tensors = self.devices, len(model.routes)
+        # Only these are read again after having been sent.
+        reads = [t for task in model.problem.tasks for t in dict.fromkeys(task.inputs)]
+        reads += dict.fromkeys(model.problem.outputs)
+        self._shared = {tensor for tensor, times in Counter(reads).items() if times > 1}
         # Figures (tensors, 1 + quantities, origin, target); infinite where there is no route.
         self._routes = np.zeros((tensors, 1 + model.quantities, count, count))
         self._closed = np.full((tensors, count, count), np.inf)
@@ -247,8 +259,11 @@ class Relaxation:
     ) -> None:
         """Let a reader with a price per mode and device add to what is left for a tensor."""
         time = weights[:, :1, None] * self._routes[tensor, 0] + self._closed[tensor]
-        paid = time + np.tensordot(weights[:, 1:], self._routes[tensor, 1:], 1)
-        for table, transfer in ((used, time), (fresh, paid)):
+        paid = time + _weighed(weights[:, 1:], self._routes[tensor, 1:])
+        tables = [(fresh, paid)]
+        if tensor in self._shared:
+            tables.append((used, time))
+        for table, transfer in tables:
             # Axes: score, mode, origin. A loop, since numpy is slow on short axes.
             least = transfer[:, None, :, 0] + price[:, :, :1]
             for target in range(1, self.devices):

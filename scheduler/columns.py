@@ -41,14 +41,14 @@ class Columns:
         return int(self.rows.shape[1])
 
     def take(self, columns: Ints) -> Columns:
-        """Return some of the columns."""
+        """Return some of the columns, each row of them contiguous."""
         return Columns(
-            self.rows[:, columns],
-            self.busy[:, :, columns],
+            self.rows.take(columns, axis=1),
+            self.busy.take(columns, axis=2),
             self.parents[columns],
             self.picks[columns],
             self.loyal[columns],
-            self.ranks[:, columns],
+            self.ranks.take(columns, axis=1),
         )
 
 

@@ -86,13 +86,20 @@ def upper_bounds(problem: Problem) -> Bounds:
 
 
 def _refuse_negative(item: Choice | Hop, what: str) -> None:
-    figures = [item.latency_ns, item.energy_pj]
+    figures = {"latency_ns": item.latency_ns, "energy_pj": item.energy_pj}
     if isinstance(item, Choice):
-        figures += [item.weight_bytes, item.accuracy_loss_ppm]
-    if not all(isinstance(figure, int) for figure in figures) or not math.isfinite(item.cost):
-        raise InputError(f"{what} has a figure that is no whole number; correct its row")
-    if min(*figures, item.cost) < 0:
-        raise InputError(f"{what} is below zero; correct its row")
+        figures["weight_bytes"] = item.weight_bytes
+        figures["accuracy_loss_ppm"] = item.accuracy_loss_ppm
+    remedy = "correct its row"
+    if isinstance(item, Hop):
+        remedy += ", or leave its route out if the link has no bandwidth"
+    for name, figure in figures.items():
+        if not isinstance(figure, int):
+            raise InputError(f"{what}: {name} is {figure!r}, no whole number; {remedy}")
+        if figure < 0:
+            raise InputError(f"{what}: {name} is {figure}, below zero; {remedy}")
+    if not (isinstance(item.cost, (int, float)) and 0 <= item.cost < math.inf):
+        raise InputError(f"{what}: cost is {item.cost!r}; it must be a number from 0 up")
 
 
 def weight_limits(problem: Problem) -> tuple[int, ...]:

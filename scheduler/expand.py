@@ -6,6 +6,8 @@ Invariant: the same starts, ends and amounts, to the last integer.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from heterolith.scheduler.columns import UNDECIDED, Columns, loyalty
@@ -90,32 +92,32 @@ class Expansion:
         return busy
 
     def run(
-        self, step: Step, option: Option, state: tuple[Ints, Ints, Ints], before: Columns
+        self, step: Step, option: Option, table: Columns, start_ns: Ints, known: int
     ) -> Columns:
         """Return the columns after the step's task has run as chosen.
 
         Parameters
         ----------
-        state
-            Rows, busy intervals and start times of the columns that go on.
-        before
-            The same columns before the step, with their numbers as ``parents`` and new ranks.
+        table
+            The columns that go on, with their inputs at the device and the choice in ``picks``;
+            changed in place.
+        start_ns
+            When the task can start in each.
+        known
+            Number of busy intervals that have been held against the limit.
         """
-        rows, busy, start_ns = state
-        count = len(start_ns)
+        rows, busy = table.rows, table.busy
         modes = rows[Layout.ENTRY] // self.devices
         end_ns = start_ns + option.latency_ns[modes]
         rows[Layout.DEVICE + option.device] = end_ns
         np.maximum(rows[Layout.END], end_ns, out=rows[Layout.END])
-        rows[self.amounts] += option.amounts[:, modes]
+        rows[self.amounts] += option.amounts.take(modes, axis=1)
         for slot in step.outputs:
-            self._make(rows, slot, np.full(count, option.device), end_ns)
+            self._make(rows, slot, np.full(len(start_ns), option.device), end_ns)
         able = [device for device, _ in step.options]
-        loyal = loyalty(before.loyal, able, option.device)
-        picks = option.index[modes]
+        loyal = loyalty(table.loyal, able, option.device)
         if self.watched and option.power_mw.any():
             item = np.array([[start_ns, end_ns, option.power_mw[modes]]])
             busy = np.concatenate([busy, item])
-        table = Columns(rows, busy, before.parents, picks, loyal, before.ranks)
-        known = len(before.busy)
+        table = replace(table, busy=busy, loyal=loyal)
         return table.take(self.cool(busy, known)) if len(busy) > known else table

@@ -42,10 +42,10 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
         return some[_front(rows[0, some], rows[-1, some], groups[some])]
     tie = np.minimum(rows, CLIP).sum(axis=0)
     order = np.lexsort((tie, rank, groups))
-    keys, table = groups[order], rows[:, order]
+    keys = groups[order]
     if len(order) <= SMALL:
         before, behind = np.triu(keys[:, None] == keys, 1).nonzero()
-        return np.sort(np.delete(order, _beaten(table, before, behind)))
+        return np.sort(np.delete(order, _beaten(rows, order, before, behind)))
     for leader in range(LEADERS):
         starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
         sizes = np.diff(starts, append=len(keys)) - leader - 1
@@ -54,19 +54,20 @@ def undominated(rows: Ints, groups: Ints, rank: Floats) -> Ints:
             break
         starts, sizes = starts[large] + leader, sizes[large]
         firsts = np.repeat(starts + 1 - np.cumsum(sizes) + sizes, sizes)
-        behind = _beaten(table, np.repeat(starts, sizes), firsts + np.arange(len(firsts)))
+        behind = _beaten(rows, order, np.repeat(starts, sizes), firsts + np.arange(len(firsts)))
         if len(behind):
             keep = np.ones(len(keys), bool)
             keep[behind] = False
-            order, keys, table = order[keep], keys[keep], table[:, keep]
+            order, keys = order[keep], keys[keep]
     return np.sort(order)
 
 
-def _beaten(table: Ints, before: Ints, behind: Ints) -> Ints:
-    """Return the columns of ``behind`` that their partner in ``before`` is nowhere above."""
-    for row in table:
-        below = (row[before] <= row[behind]).nonzero()[0]
-        before, behind = before[below], behind[below]
+def _beaten(rows: Ints, order: Ints, before: Ints, behind: Ints) -> Ints:
+    """Return the places of ``behind`` that their partner in ``before`` is nowhere above."""
+    first, second = order[before], order[behind]
+    for row in rows:
+        below = (row[first] <= row[second]).nonzero()[0]
+        first, second, behind = first[below], second[below], behind[below]
         if not len(behind):
             break
     return behind

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from heterolith.errors import InputError
+from heterolith.scheduler.criteria import upper_bounds
 from heterolith.scheduler.problem import (
     HOME,
     Choice,
@@ -87,8 +87,9 @@ def from_data(data: Mapping[str, Any]) -> Problem:
     Raises
     ------
     InputError
-        If the data is of another schema, lacks a field, or names a device, link, task or tensor
-        that is not there.
+        If the data is of another schema, lacks a field, names a device, link, task or tensor that
+        is not there, or has a figure that is below zero or no number, like the time of a transfer
+        over a link of no bandwidth.
     """
     if data.get("schema") != SCHEMA:
         raise InputError(f"problem schema is {data.get('schema')!r}, this version reads {SCHEMA!r}")
@@ -114,6 +115,7 @@ def from_data(data: Mapping[str, Any]) -> Problem:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(f"problem is damaged ({error!r}); write it anew") from error
     _check_indices(problem)
+    upper_bounds(problem)
     return problem
 
 
@@ -165,7 +167,7 @@ def _tuples(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _check_indices(problem: Problem) -> None:
-    """Refuse indices that lead nowhere, and figures that are no numbers."""
+    """Refuse indices that lead nowhere."""
     devices, links = range(len(problem.devices)), range(len(problem.links))
     tasks, tensors = range(len(problem.tasks)), range(len(problem.tensors))
     if problem.home not in devices:
@@ -179,8 +181,6 @@ def _check_indices(problem: Problem) -> None:
             raise InputError(f"task {task.name!r} has a tensor that is not there")
         if any(choice.device not in devices for choice in task.choices):
             raise InputError(f"task {task.name!r} has a choice on an unknown device")
-        if any(not math.isfinite(choice.cost) for choice in task.choices):
-            raise InputError(f"task {task.name!r} has a cost that is no number")
     for tensor in problem.tensors:
         if tensor.producer != HOME and tensor.producer not in tasks:
             raise InputError(f"tensor {tensor.name!r} is made by an unknown task")

@@ -10,7 +10,7 @@ then carry their busy intervals and are not compared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Guide:
 
     def useful(self, bounds: Floats, entries: Ints) -> Ints:
         """Return the columns worth keeping, from bounds of shape (rows, n)."""
-        below = bounds <= self.ceilings[:, entries]
+        below = bounds <= self.ceilings.take(entries, axis=1)
         return np.flatnonzero(below.any(axis=0) if self.exit_rows else below.all(axis=0))
 
     def ranks(self, bounds: Floats) -> Floats:
@@ -130,21 +130,26 @@ class ModuleSearch:
             rows, busy, ready_ns = expansion.gather(table, step.inputs, device, free_ns)
             paid = beside + guide.weights[:, 1:] @ rows[expansion.amounts]
             paid[:, ready_ns >= LARGEST] = np.inf
-            ends = guide.tails.ends[position][:, modes * devices + device]
+            ends = guide.tails.ends[position].take(modes * devices + device, axis=1)
             for option in options:
                 if self.late():
                     raise TimeUpError
-                price = (guide.weights[:, 1:] @ option.amounts)[:, modes]
+                price = (guide.weights[:, 1:] @ option.amounts).take(modes, axis=1)
                 time = guide.weights[:, :1] * (ready_ns + option.latency_ns[modes])
                 bounds = paid + price + np.maximum(other, time + ends)
                 keep = guide.useful(bounds, table.rows[Layout.ENTRY])
                 keep = keep[option.there[modes[keep]]]
                 if len(keep):
-                    before = replace(
-                        table.take(keep), parents=keep, ranks=guide.ranks(bounds[:, keep])
+                    going = Columns(
+                        rows.take(keep, axis=1),
+                        busy.take(keep, axis=2),
+                        keep,
+                        option.index[modes[keep]],
+                        table.loyal[keep],
+                        guide.ranks(bounds.take(keep, axis=1)),
                     )
-                    state = (rows[:, keep], busy[:, :, keep], ready_ns[keep])
-                    parts.append(expansion.run(step, option, state, before))
+                    known = len(table.busy)
+                    parts.append(expansion.run(step, option, going, ready_ns[keep], known))
         return join_columns(parts) if parts else table.take(np.zeros(0, np.int64))
 
     def _common_bounds(self, rows: Ints, position: int, step: Step) -> tuple[Floats, Floats]:
@@ -156,13 +161,13 @@ class ModuleSearch:
         for (tensor, base), was_sent in step.survivors:
             tails = guide.tails.used[position] if was_sent else guide.tails.fresh
             if tensor in tails:
-                tail = (
-                    guide.weights[:, :1] * rows[base + 1]
-                    + tails[tensor][:, base_state + rows[base]]
+                tail = guide.weights[:, :1] * rows[base + 1] + tails[tensor].take(
+                    base_state + rows[base], axis=1
                 )
                 np.maximum(other, tail, out=other)
         rest = guide.tails.rest[position + 1]
-        return guide.before[:, rows[Layout.ENTRY]] + rest[:, modes], other
+        before = guide.before.take(rows[Layout.ENTRY], axis=1)
+        return before + rest.take(modes, axis=1), other
 
     def _prune(self, table: Columns, step: Step) -> Columns:
         """Remove columns that another one with the same makers of live tensors dominates."""

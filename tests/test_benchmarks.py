@@ -1,8 +1,10 @@
 """Benchmark scripts and committed results."""
 
 import csv
+import importlib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,33 @@ def test_script_explains_itself(script: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Run: python benchmarks/" in done.stdout.replace("\n", " ")
+
+
+def test_a_table_that_was_cut_off_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Finished steps are not taken again, half a line is dropped, the whole table is written."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    table = importlib.import_module("table")
+    monkeypatch.setattr(table, "SIDE", tmp_path / "side")
+    path, taken = tmp_path / "study.csv", []
+
+    def step(name: str) -> list[dict[str, object]]:
+        taken.append(name)
+        if taken == ["a", "b"]:
+            raise KeyboardInterrupt
+        return [{"name": name, "value": 0.5}]
+
+    steps = {name: partial(step, name) for name in "abc"}
+    with pytest.raises(SystemExit, match="130"):
+        list(table.grow(path, "x", steps))
+    assert not path.exists()
+    with (tmp_path / "side" / "study-x.part").open("a") as side:
+        side.write('["b", [{"na')
+    assert [row["name"] for row in table.grow(path, "x", steps, only="[ac]")] == ["a", "c"]
+    assert not path.exists()
+    assert len(list(table.grow(path, "x", steps))) == 3
+    assert taken == ["a", "b", "c", "b"]
+    assert path.read_text() == "name,value\na,0.5\nb,0.5\nc,0.5\n"
+    assert not any((tmp_path / "side").iterdir())
 
 
 def test_committed_placements_meet_their_deadline_and_are_proved() -> None:

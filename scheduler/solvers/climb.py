@@ -28,6 +28,9 @@ SLACKS = (0.0, 0.001, 0.004, 0.012)
 PENALTY = 8.0
 """Weight of a deadline's overrun, in parts of it, against the objective, in parts of it."""
 
+Points = tuple[tuple[int, str], ...]
+"""The operating points that choices are held to: (device, point)."""
+
 
 @dataclass(slots=True)
 class Placement:
@@ -40,7 +43,7 @@ class Placement:
     order: Ints
     score: float
     feasible: bool
-    points: tuple[tuple[int, str], ...] = ()
+    points: Points = ()
 
 
 def rank(placement: Placement) -> tuple[bool, float]:
@@ -62,9 +65,9 @@ class Climber:
             np.array([k for k, row in enumerate(makers) if index in row], np.int64)
             for index in range(len(makers))
         ]
-        self.offers: dict[tuple[tuple[int, str], ...], list[Ints]] = {}
+        self.offers: dict[Points, list[Ints]] = {}
 
-    def allowed(self, points: tuple[tuple[int, str], ...]) -> list[Ints]:
+    def allowed(self, points: Points) -> list[Ints]:
         """Return, per task, the choices at given points."""
         if points not in self.offers:
             held = dict(points)
@@ -98,6 +101,15 @@ class Climber:
         else:
             values = problem.idle_mw * span_ns + found.energy_pj + 1e-4 * latency_ns
         return values / self.unit + PENALTY * over, (over == 0).astype(np.int64)
+
+    def lateness(self, placement: Placement) -> float:
+        """Return the largest ratio of a network's latency to its deadline."""
+        picks, order = placement.picks[:, None], placement.order[:, None]
+        finish_ns = self.batch.run(picks, order).finish_ns[:, 0].tolist()
+        whole = self.problem.limits.deadline_ns
+        ends = zip(finish_ns, self.problem.members, strict=True)
+        limits = [(end, limit) for end, member in ends for limit in (member.deadline_ns, whole)]
+        return max((end / limit for end, limit in limits if limit), default=0.0)
 
     def climb(self, starts: Sequence[Placement], until_s: float) -> Placement:
         """Search from some placements at the same points; return the best one found.

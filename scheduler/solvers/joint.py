@@ -19,8 +19,9 @@ from heterolith.errors import InfeasibleError
 from heterolith.scheduler.model import Ints, in_units
 from heterolith.scheduler.objective import broken_limits, value, window_ns
 from heterolith.scheduler.problem import Problem, reordered
-from heterolith.scheduler.solvers.climb import PENALTY, Climber, Placement, rank
-from heterolith.scheduler.solvers.heuristics import heft
+from heterolith.scheduler.solvers.climb import PENALTY, Climber, Placement, Points, rank
+from heterolith.scheduler.solvers.clock import Clock
+from heterolith.scheduler.solvers.heuristics import Baseline, heft
 from heterolith.scheduler.solvers.listing import Draft, Lister
 from heterolith.scheduler.solvers.ordering import Orderer
 from heterolith.scheduler.solvers.relaxations import Relaxation, Relaxations
@@ -32,7 +33,12 @@ BOUND_SHARE = 0.5
 PROVING_S = 3.0
 """With less time than this a second process is not worth its start."""
 TRIED, NEAR = 3, 0.02
-"""Systems of operating points that are searched, and how far above the lowest bound."""
+"""Systems of operating points that are searched, and how far above the lowest bound of those that
+are not hopeless."""
+STARTS_SHARE = 0.3
+"""Part of the time after which one such system is enough."""
+HOPELESS = 1.08
+"""Lateness of the fastest choices, as scheduled, that no search is expected to make up for."""
 TIGHT = (0.98, 0.96, 0.94, 0.92, 0.89, 0.85, 0.8, 0.73, 0.65, 0.55)
 """Parts of the deadline that relaxations are held to, so that their choices can be scheduled."""
 START_SHARE = 0.02
@@ -45,6 +51,9 @@ BEST = 4
 """How many those are."""
 TURN_SHARE = 0.06
 """Part of the time after which climbing is started anew."""
+
+_Rows = Sequence[tuple[Relaxation, tuple[int, ...]]]
+"""Systems of operating points with the choices of their linear programs, the lowest bound first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +95,12 @@ class _Search:
             + problem.activation_bytes
             > min(problem.memory_capacity_bytes)
         )
+
+    def rescale(self, unit: float) -> None:
+        """Count objectives in another unit from here on."""
+        self.unit = unit
+        if self.best is not None:
+            self.best.score = self._score(self.best.picks, self.best.draft)
 
     def state(self, picks: Sequence[int]) -> _State | None:
         """Schedule choices; None if a tensor cannot travel or points do not agree."""
@@ -157,28 +172,6 @@ class _Search:
             self.best = made
 
 
-@dataclass(slots=True)
-class _Clock:
-    """When a solution began and when it ends."""
-
-    start_s: float
-    limit_s: float
-
-    @property
-    def end_s(self) -> float:
-        """When the local search stops: a little early, for the last steps."""
-        return self.start_s + self.limit_s * 0.95
-
-    @property
-    def left_s(self) -> float:
-        """What is left of the time."""
-        return self.end_s - perf_counter()
-
-    def part_s(self, share: float) -> float:
-        """Return a share of the time limit, or what is left of it."""
-        return max(0.02, min(share * self.limit_s, self.left_s))
-
-
 def solve_joint(
     problem: Problem, *, time_limit_s: float = 60.0, seed: int = 0
 ) -> JointResult | None:
@@ -193,7 +186,7 @@ def solve_joint(
     InfeasibleError
         If no plan was found although none could be ruled out.
     """
-    clock = _Clock(perf_counter(), time_limit_s)
+    clock = Clock(perf_counter(), time_limit_s)
     relaxations, search = Relaxations(problem), _Search(problem)
     interrupted = False
     try:
@@ -214,30 +207,29 @@ def solve_joint(
     return _result(relaxations, search.best, clock, interrupted=interrupted)
 
 
-def _plan(relaxations: Relaxations, search: _Search, clock: _Clock, seed: int) -> None:
+def _plan(relaxations: Relaxations, search: _Search, clock: Clock, seed: int) -> None:
     """Bound the problem and look for plans until the time is up."""
+    simple = heft(search.problem, fastest=True)
+    if simple is not None:
+        search.take(simple.selection, simple.order)
     until_s = perf_counter() + clock.part_s(BOUND_SHARE)
     solved = relaxations.solve(lambda: until_s - perf_counter())
     if relaxations.bound == float("inf"):
         return
     lowest = in_units(relaxations.model, solved[0][0].bound if solved else 0.0)
-    search.unit = max(1.0, abs(lowest))
-    for row, outcome in solved[:TRIED]:
-        search.state(row.formulation.selection(outcome.values))
+    search.rescale(max(1.0, abs(lowest)))
+    rows = [(row, row.formulation.selection(outcome.values)) for row, outcome in solved]
+    for _, picks in rows[:TRIED]:
+        search.state(picks)
     if clock.limit_s >= PROVING_S and clock.left_s > 0:
         relaxations.start(clock.left_s)
-    rows = [
-        row
-        for row, _ in solved[:TRIED]
-        if in_units(relaxations.model, row.bound) <= lowest * (1 + NEAR)
-    ]
     if search.weighs:
-        _states(rows, search, clock)
+        _states([row for row, _ in rows[:TRIED]], search, clock)
     else:
-        _Climb(relaxations, search, clock, seed).run(rows)
+        _Climb(relaxations, search, clock, seed).run(rows, simple)
 
 
-def _tightened(row: Relaxation, problem: Problem, clock: _Clock) -> Iterator[tuple[int, ...]]:
+def _tightened(row: Relaxation, problem: Problem, clock: Clock) -> Iterator[tuple[int, ...]]:
     """Yield choices that leave more and more room in the deadline."""
     deadline_ns = problem.limits.deadline_ns
     last: tuple[int, ...] | None = None
@@ -251,29 +243,29 @@ def _tightened(row: Relaxation, problem: Problem, clock: _Clock) -> Iterator[tup
         last = picks
 
 
-def _states(rows: Sequence[Relaxation], search: _Search, clock: _Clock) -> None:
+def _states(rows: Sequence[Relaxation], search: _Search, clock: Clock) -> None:
     """Schedule choices of relaxations under all limits."""
     for row in rows:
         for picks in _tightened(row, search.problem, clock):
-            search.state(picks)
-            if search.best is not None:
+            made = search.state(picks)
+            if made is not None and search.feasible(made):
                 break
 
 
 class _Climb:
     """Local search from the choices of relaxations, in the order of their promise."""
 
-    def __init__(self, relaxations: Relaxations, search: _Search, clock: _Clock, seed: int) -> None:
+    def __init__(self, relaxations: Relaxations, search: _Search, clock: Clock, seed: int) -> None:
         self.relaxations, self.search, self.clock = relaxations, search, clock
         self.climber = Climber(search.problem, search.unit, seed)
         self.orderer = Orderer(self.climber.batch)
         self.rng = np.random.default_rng(seed)
 
-    def run(self, rows: Sequence[Relaxation]) -> None:
-        """Search until the time is up; the best plan is the search's."""
+    def run(self, rows: _Rows, simple: Baseline | None) -> None:
+        """Search until the time is up, from choices per system of points and from a simple plan."""
         try:
-            starts = self._simple()
-            starts += [start for row in rows for start in self._starts(row)]
+            starts = [] if simple is None else self._simple(simple)
+            starts += self._tried(rows)
             if starts:
                 self._rounds(starts)
             self.relaxations.news()
@@ -282,43 +274,65 @@ class _Climb:
             if found is not None:
                 self.search.take(found.picks.tolist(), found.order.tolist())
 
-    def _simple(self) -> list[Placement]:
+    def _tried(self, rows: _Rows) -> list[Placement]:
+        """Return starts at the systems of points with the lowest bounds that are fast enough."""
+        starts: list[Placement] = []
+        until_s = perf_counter() + self.clock.part_s(STARTS_SHARE)
+        tried, highest = 0, float("inf")
+        for row, picks in rows:
+            enough = tried == TRIED or (tried and perf_counter() > until_s)
+            if enough or self.clock.left_s <= 0 or row.bound > highest:
+                break
+            found = self._starts(row, picks)
+            starts += found
+            if found:
+                tried += 1
+                highest = min(highest, row.bound + NEAR * self.search.unit)
+        return starts or [self._ordered(row.points, picks) for row, picks in rows[:TRIED]]
+
+    def _simple(self, found: Baseline) -> list[Placement]:
         """Return HEFT's plan at the fastest points: where deadlines are tight it may be the one."""
-        found = heft(self.search.problem, fastest=True)
-        if found is None:
-            return []
-        self.search.take(found.selection, found.order)
         tasks = zip(self.search.problem.tasks, found.selection, strict=True)
         used = {(task.choices[pick].device, task.choices[pick].point) for task, pick in tasks}
         for row in self.relaxations.rows:
             held = dict(row.points)
             if all(held.get(device, point) == point for device, point in used):
                 picks, order = np.array(found.selection), np.array(found.order)
-                scores, kept = self.climber.scores(
-                    self.climber.batch.run(picks[:, None], order[:, None])
-                )
+                figures = self.climber.batch.run(picks[:, None], order[:, None])
+                scores, kept = self.climber.scores(figures)
                 own = Placement(picks, order, float(scores[0]), bool(kept[0]), row.points)
                 self.climber.keep(own)
-                return [min(own, self._ordered(row, picks), key=rank)]
+                return [min(own, self._ordered(row.points, picks), key=rank)]
         return []
 
-    def _starts(self, row: Relaxation) -> list[Placement]:
-        """Return the choices of a relaxation in their best orders, down to a feasible one."""
-        starts: list[Placement] = []
-        for picks in _tightened(row, self.search.problem, self.clock):
-            starts.append(self._ordered(row, picks))
-            if starts[-1].feasible and len(starts) > 1:
-                break
-        return starts
+    def _starts(self, row: Relaxation, picks: tuple[int, ...]) -> list[Placement]:
+        """Return the choices of a relaxation in their best orders, down to a feasible one.
 
-    def _ordered(self, row: Relaxation, picks: Sequence[int] | Ints) -> Placement:
+        There are none where even its fastest choices are far from the deadline.
+        """
+        starts, last = [self._ordered(row.points, picks)], list[Placement]()
+        late = self.climber.lateness(starts[0])
+        if 0 < late <= 1:
+            return starts
+        fastest = row.fastest(self.clock.part_s(START_SHARE)) if late else None
+        if fastest is not None:
+            last = [self._ordered(row.points, fastest)]
+            if self.climber.lateness(last[0]) > HOPELESS:
+                return []
+        for picks in _tightened(row, self.search.problem, self.clock):
+            starts.append(self._ordered(row.points, picks))
+            if starts[-1].feasible:
+                return starts
+        return starts + last
+
+    def _ordered(self, points: Points, picks: Sequence[int] | Ints) -> Placement:
         """Return choices in the best of many orders."""
         table = np.tile(np.array(picks)[:, None], DRAWN)
         orders, figures = self.orderer.drawn(table, self.rng)
         scores, kept = self.climber.scores(figures)
         best = int(scores.argmin())
         found = Placement(
-            table[:, best], orders[:, best], float(scores[best]), bool(kept[best]), row.points
+            table[:, best], orders[:, best], float(scores[best]), bool(kept[best]), points
         )
         self.climber.keep(found)
         return found
@@ -331,9 +345,11 @@ class _Climb:
         while self.clock.left_s > 0:
             for row, finding in self.relaxations.news():
                 if finding.selection:
-                    pool.append(self._ordered(row, finding.selection))
+                    pool.append(self._ordered(row.points, finding.selection))
             until_s = perf_counter() + self.clock.part_s(TURN_SHARE)
-            begin = pool[0] if turn % 2 == 0 else pool[(turn // 2 + 1) % len(pool)]
+            begin = pool[(turn // 3 + 1) % len(pool)] if turn % 3 == 1 else pool[0]
+            if turn % 3 == 2:  # the same choices, but not the order that they are stuck in
+                begin = self._ordered(begin.points, begin.picks)
             pool.append(self.climber.climb([begin], until_s))
             pool.sort(key=rank)
             del pool[2 * BEST :]
@@ -352,7 +368,7 @@ class _Climb:
 
 
 def _result(
-    relaxations: Relaxations, best: _State, clock: _Clock, *, interrupted: bool
+    relaxations: Relaxations, best: _State, clock: Clock, *, interrupted: bool
 ) -> JointResult:
     problem, order = relaxations.model.problem, best.draft.order
     timeline = evaluate(reordered(problem, order), [best.picks[task] for task in order])

@@ -53,6 +53,16 @@ class Relaxation:
             program.highs[latency] = wide
         return self.formulation.selection(outcome.values) if outcome.values else None
 
+    def fastest(self, seconds: float) -> tuple[int, ...] | None:
+        """Return choices of the linear program's least latency, or None if time is too short."""
+        program = self.formulation.program
+        goal, program.goal = program.goal, self.formulation.latency
+        try:
+            outcome = solve_milp(program, time_limit_s=seconds, relaxed=True)
+        finally:
+            program.goal = goal
+        return self.formulation.selection(outcome.values) if outcome.values else None
+
 
 class Relaxations:
     """All relaxations of a problem, the most promising first."""

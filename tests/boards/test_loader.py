@@ -301,6 +301,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         ("active_w = 5", "active_w = inf", ["active_w is inf"]),
         ("active_w = 5", f"active_w = 1{'0' * 400}", ["it must be a number"]),
         ("fp32_gmacs = 100", "fp32_gmacs = 0", ["fp32_gmacs is 0", "above 0"]),
+        (
+            "bandwidth_mbs = 1000",
+            "bandwidth_mbs = 0",
+            ["[link.bus]", "bandwidth_mbs is 0", "above 0"],
+        ),
+        ("bandwidth_gbs = 10", "bandwidth_gbs = 0", ["[memory]", "bandwidth_gbs is 0", "above 0"]),
         ("cores = 2", "cores = 2.5", ["[device.cpu]", "cores is 2.5", "an integer"]),
         ('description = "a GPU"', "description = 3", ["description is 3", "a text"]),
         ("[device.gpu]", "[device.npu]", ["device", "'npu'", "gpu"]),

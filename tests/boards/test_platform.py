@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from heterolith import boards
 from heterolith.boards import DvfsDomain
+from heterolith.errors import InputError
 
 G2C_US = """2112 1228 566 650 612 624 628 697 660 541 544 618 482 535 421 436 518 404 537 594 536
 565 473 483 514 474 132"""
@@ -169,3 +171,13 @@ def test_figures_name_what_they_are(board: str) -> None:
     """A launch cost, which nobody measured here, says that it is assumed."""
     for device in boards.load(board).devices:
         assert dict(device.sources)["launch_us"].startswith("assumed")
+
+
+@pytest.mark.parametrize("bandwidth", [0.0, -1.0, math.nan, math.inf])
+def test_a_link_or_memory_without_a_bandwidth_is_refused(bandwidth: float) -> None:
+    """A platform made in Python is held to what a board file is."""
+    platform = boards.load("ultra96-v2")
+    with pytest.raises(InputError, match=r"bandwidth_mbs of link .* must be a number above 0"):
+        replace(platform.links[0], bandwidth_mbs=bandwidth)
+    with pytest.raises(InputError, match=r"bandwidth_gbs of memory .* must be a number above 0"):
+        replace(platform.memories[0], bandwidth_gbs=bandwidth)

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from heterolith import boards
 from heterolith.cli import main
 from heterolith.metrics import from_csv
 from heterolith.sw import Array, CpuWorker, Layer
@@ -233,6 +234,21 @@ def test_a_malformed_board_file_is_refused_with_its_line(
     assert call("plan", cnn_path, "--platform", board) == 1
     assert "line 2" in (text := refusal(capsys))
     assert "mine.toml" in text
+
+
+@pytest.mark.parametrize("bandwidth", ["0", "-1", "nan", "inf"])
+def test_a_board_whose_link_has_no_bandwidth_is_refused(
+    cnn_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bandwidth: str
+) -> None:
+    """Nothing would ever arrive over it: file, link, value and bound in one line, exit code 1."""
+    text = (Path(boards.__file__).parent / "ultra96-v2.toml").read_text(encoding="utf-8")
+    start = text.index("bandwidth_mbs")
+    line = text[start : text.index("\n", start)]
+    board = tmp_path / "mine.toml"
+    board.write_text(text.replace(line, f"bandwidth_mbs = {bandwidth}"), encoding="utf-8")
+    for command in (["plan", cnn_path], ["compare", cnn_path, "--deadline", "9ms"]):
+        assert call(*command, "--platform", board) == 1
+        assert f"bandwidth_mbs is {bandwidth}; it must be a number above 0" in refusal(capsys)
 
 
 def test_a_misspelt_command_is_answered_with_the_right_one(

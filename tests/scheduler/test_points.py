@@ -136,7 +136,7 @@ def test_a_choice_that_is_not_a_number_is_refused() -> None:
     problem = random_points(1, "scalenet")
     wrong = replace(problem.tasks[0].choices[0], cost=float("nan"))
     task = replace(problem.tasks[0], choices=(wrong,))
-    with pytest.raises(InputError, match="no whole number"):
+    with pytest.raises(InputError, match="cost is nan"):
         solve(replace(problem, tasks=(task, *problem.tasks[1:])))
 
 

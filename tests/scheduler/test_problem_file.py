@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.scheduler.problem_file import from_data, limits_of, load_problem, to_data
+from heterolith.scheduler.problem_file import (
+    CHOICE,
+    HOP,
+    from_data,
+    limits_of,
+    load_problem,
+    to_data,
+)
 
 from .instances import random_points, random_problem
 
@@ -29,6 +36,21 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
     return lambda data: data.update({key: value})
 
 
+def choice(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """Return what sets one figure of a choice."""
+    return lambda data: data["tasks"][0]["choices"][0].__setitem__(CHOICE.index(name), value)
+
+
+def hop(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """Return what sets one figure of a transfer."""
+
+    def damage(data: dict[str, Any]) -> None:
+        hops = [rows for tensor in data["tensors"] for rows in tensor["routes"].values() if rows]
+        hops[0][0][HOP.index(name)] = value
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -42,6 +64,15 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (lambda data: data["tasks"][0].update(inputs=[999]), "damaged|not there"),
         (lambda data: data["tensors"][0].update(routes={"0>1": [[5, 1, 1, 1, 0.0]]}), "unknown"),
         (lambda data: data.pop("tasks"), "damaged"),
+        (hop("latency_ns", float("inf")), "latency_ns is inf, no whole number.*no bandwidth"),
+        (hop("latency_ns", None), "latency_ns is None, no whole number.*no bandwidth"),
+        (hop("latency_ns", -1), "latency_ns is -1, below zero"),
+        (hop("latency_ns", 10**30), "add up to .e.30"),
+        (hop("energy_pj", float("nan")), "energy_pj is nan, no whole number"),
+        (choice("latency_ns", -1), "latency_ns is -1, below zero"),
+        (choice("energy_pj", 0.5), "energy_pj is 0.5, no whole number"),
+        (choice("cost", float("nan")), "cost is nan"),
+        (choice("cost", "dear"), "cost is 'dear'"),
     ],
 )
 def test_wrong_data_is_refused(damage: Callable[[dict[str, Any]], None], said: str) -> None:

@@ -3,8 +3,11 @@
 import time
 from dataclasses import replace
 
+import numpy as np
+
 from heterolith.scheduler.problem import Domain, Limits, Problem
 from heterolith.scheduler.solve import solve
+from heterolith.scheduler.solvers.climb import Climber, Placement
 from heterolith.scheduler.solvers.formulate import formulate
 from heterolith.scheduler.solvers.milp import solve_milp
 from heterolith.scheduler.solvers.prove import Finding
@@ -75,3 +78,34 @@ def test_a_second_process_raises_bounds_and_ends_when_told() -> None:
     assert len(finding.selection) == len(problem.tasks)
     exact = solve_milp(row.formulation.program, time_limit_s=20).bound
     assert finding.bound <= exact * (1 + 1e-5)
+
+
+def test_the_fastest_choices_leave_the_program_as_it_was() -> None:
+    """They take no longer than those of least energy; the program's goal stays the energy."""
+    problem = with_points(0)
+    row = Relaxations(problem).rows[0]
+    program, latency = row.formulation.program, row.formulation.latency
+    before = solve_milp(program, time_limit_s=10, relaxed=True)
+    fastest = row.fastest(10.0)
+    assert fastest is not None
+    assert len(fastest) == len(problem.tasks)
+    after = solve_milp(program, time_limit_s=10, relaxed=True)
+    assert after.bound == before.bound
+    program.goal = latency
+    assert solve_milp(program, time_limit_s=10, relaxed=True).bound <= before.values[latency] + 1e-3
+
+
+def test_lateness_is_the_largest_part_of_a_deadline_that_is_used() -> None:
+    """A network's own deadline counts like that of all; without any, nothing is late."""
+    problem = joint_problem(0)
+    found = solve(problem, time_limit_s=0.4)
+    assert found is not None
+    picks, order = np.array(found.selection), np.array(found.order)
+    placement = Placement(picks, order, 0.0, feasible=True)
+    latency_ns = int(found.objective)
+    assert Climber(problem, 1.0, 0).lateness(placement) == 0.0
+    late = replace(problem, limits=Limits(deadline_ns=latency_ns // 2))
+    assert Climber(late, 1.0, 0).lateness(placement) == latency_ns / (latency_ns // 2)
+    first = replace(late.members[0], deadline_ns=1)
+    both = replace(late, members=(first, *late.members[1:]))
+    assert Climber(both, 1.0, 0).lateness(placement) > 2

@@ -18,12 +18,14 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "solver.py"
 @pytest.fixture(scope="module")
 def networks() -> ModuleType:
     """Return the benchmark's generators."""
+    sys.path.insert(0, str(SCRIPT.parent))
     spec = spec_from_file_location("solver_benchmark", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    sys.path.remove(str(SCRIPT.parent))
     return module
 
 
