@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import table
 from accelerator_networks import NETWORKS, CompiledNetwork, compile_network
 
 from heterolith.hw.config import ArrayConfig, config
@@ -112,10 +113,7 @@ def write(row: Row) -> None:
     rows.append(new)
     order = list(NETWORKS)
     rows.sort(key=lambda entry: (entry["config"], order.index(entry["network"])))
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(new), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    table.write(RESULTS, rows)
 
 
 def main() -> None:

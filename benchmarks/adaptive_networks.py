@@ -12,10 +12,9 @@ import argparse
 from functools import cache
 from pathlib import Path
 
-from heterolith import api, boards
-from heterolith.errors import InputError
-from heterolith.metrics.trace import read_trace
+from heterolith import boards
 from heterolith.scheduler.adaptive.pricing import Priced, price
+from heterolith.scheduler.adaptive.scenarios import recorded
 
 FOLDER = Path(__file__).parent.parent / "examples" / "cifar10"
 NETWORKS = ("resnet8", "exits")
@@ -28,18 +27,9 @@ def priced(board: str, device: str, folder: Path = FOLDER) -> Priced:
     Raises
     ------
     InputError
-        If a network or its trace is missing.
+        If a network or its trace is missing, or they do not belong together.
     """
-    found = {}
-    for name in NETWORKS:
-        model, trace = folder / f"{name}.onnx", folder / f"{name}.trace.npz"
-        for path in (model, trace):
-            if not path.is_file():
-                raise InputError(
-                    f"{path} is missing; examples/cifar10/README.md says how to make it"
-                )
-        found[name] = (api.load(model), read_trace(trace))
-    return price(boards.load(board), device, found)
+    return price(boards.load(board), device, recorded(folder, NETWORKS))
 
 
 def main() -> None:

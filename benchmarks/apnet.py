@@ -14,7 +14,6 @@ results/apnet_layers.csv (degree, reduction, accuracy per block).
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from adaptive_networks import NETWORKS, priced
+from table import write
 
 from heterolith.errors import InfeasibleError
 from heterolith.scheduler.adaptive.apnet import ApNet
@@ -178,17 +178,6 @@ def summary(rows: Sequence[dict[str, Any]], table: Sequence[dict[str, Any]]) -> 
         "mean_factor_mixed_4_or_more": round(mean(mixed), 2),
         "layers": list(table),
     }
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as CSV."""
-    names = list(max(rows, key=len))
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
 
 
 def main(arguments: Sequence[str]) -> int:

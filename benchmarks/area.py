@@ -22,6 +22,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import table
+
 from heterolith import boards
 from heterolith.boards import Fabric
 from heterolith.hw.config import CONFIGS, ArrayConfig, config
@@ -175,10 +177,7 @@ def write(lines: Iterable[dict[str, str]]) -> None:
             kept = {line["config"]: line for line in csv.DictReader(file)}
     kept.update((line["config"], line) for line in lines)
     ordered = [kept[name] for name in CONFIGS if name in kept]
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(ordered[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(ordered)
+    table.write(RESULTS, ordered)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import area as yosys
 import numpy as np
 from scipy.optimize import nnls
+from table import write
 
 from heterolith.hw.area import COEFFICIENTS, bram36, dsp, elements, features
 from heterolith.hw.config import CONFIGS, ArrayConfig
@@ -128,10 +129,7 @@ def add_missing() -> None:
             if (family, *sizes) in have:
                 continue
             row = synthesize(family, sizes)
-            with SAMPLES_FILE.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows([*lines, row])
+            write(SAMPLES_FILE, [*lines, row])
 
 
 def samples() -> list[Sample]:

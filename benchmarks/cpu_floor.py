@@ -15,9 +15,7 @@ to benchmarks/results/cpu_floor.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,8 +23,8 @@ from pathlib import Path
 from time import perf_counter, perf_counter_ns, sleep
 
 import numpy as np
-import onnx
-from networks import paths, randomize
+from networks import randomized
+from table import write
 
 from heterolith.sw import Network, load_onnx
 from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, winograd_tiles
@@ -178,15 +176,6 @@ def measure(name: str, path: Path, repeats: int) -> dict[str, object]:
     }
 
 
-def _write(table: list[dict[str, object]]) -> None:
-    temporary = RESULTS.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-    temporary.replace(RESULTS)
-
-
 def main() -> None:
     """Print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -195,23 +184,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     table = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, path in paths().items():
-            if arguments.names and name not in arguments.names:
-                continue
-            file = Path(folder) / f"{name}.onnx"
-            onnx.save(randomize(path, 0), file)
-            table.append(measure(name, file, arguments.repeats))
-            if not arguments.json:
-                print(table[-1], flush=True)
-            file.unlink()
+    for name, file in randomized(arguments.names, 0):
+        table.append(measure(name, file, arguments.repeats))
+        if not arguments.json:
+            print(table[-1], flush=True)
     geomean = float(np.exp(np.mean([np.log(float(str(row["floor_ratio"]))) for row in table])))
     if arguments.json:
         print(json.dumps({"geomean": round(geomean, 3), "rows": table}, indent=2))
     else:
         print(f"geometric mean of the floors: {geomean:.3f}")
     if not arguments.names:
-        _write(table)
+        write(RESULTS, table)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ the largest output. Without names, rows go to benchmarks/results/cpu_units.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import tempfile
 from math import ceil
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import numpy as np
-import onnx
-from networks import paths, randomize
+from networks import randomized
+from table import write
 
 from heterolith import api
 from heterolith.sw import Network
@@ -84,26 +82,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, path in paths().items():
-            if arguments.names and name not in arguments.names:
-                continue
-            file = Path(folder) / f"{name}.onnx"
-            onnx.save(randomize(path, 0), file)
-            for place in PLACES:
-                rows.append(measure(name, file, place, arguments.threads, arguments.repeats))
-                if not arguments.json:
-                    print(rows[-1], flush=True)
-            file.unlink()
+    for name, file in randomized(arguments.names, 0):
+        for place in PLACES:
+            rows.append(measure(name, file, place, arguments.threads, arguments.repeats))
+            if not arguments.json:
+                print(rows[-1], flush=True)
     if arguments.json:
         print(json.dumps(rows, indent=2))
     if not arguments.names:
-        temporary = RESULTS.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(RESULTS)
+        write(RESULTS, rows)
 
 
 if __name__ == "__main__":

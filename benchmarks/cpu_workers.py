@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from inception_block import inception_block, machine_scaling
-from networks import paths, randomize
+from networks import randomized
+from table import write
 from torch_network import torch_runner
 
 from heterolith.sw import Array, load_onnx
@@ -255,14 +256,8 @@ def int8(arguments: argparse.Namespace) -> _Row:
 
 def rows(arguments: argparse.Namespace) -> Iterator[_Row]:
     """Yield one row per network."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, path in paths().items():
-            if arguments.names and name not in arguments.names:
-                continue
-            file = Path(folder) / f"{name}.onnx"
-            onnx.save(randomize(path, SEED), file)
-            yield measure(name, file, arguments)
-            file.unlink()
+    for name, file in randomized(arguments.names, SEED):
+        yield measure(name, file, arguments)
 
 
 def _write(row: _Row) -> None:
@@ -273,13 +268,7 @@ def _write(row: _Row) -> None:
             table = {(old["network"], old["threads"]): old for old in csv.DictReader(file)}
     key = (row["network"], str(row["threads"]))
     table[key] = {**table.get(key, {}), **row}
-    columns = list(dict.fromkeys(column for entry in table.values() for column in entry))
-    temporary = RESULTS.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table[key] for key in sorted(table, key=lambda key: (key[1], key[0])))
-    temporary.replace(RESULTS)
+    write(RESULTS, [table[key] for key in sorted(table, key=lambda key: (key[1], key[0]))])
 
 
 def main() -> None:

@@ -8,12 +8,16 @@ normalizations from one forward pass, so that activations keep unit scale and ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from heterolith.errors import unknown_name
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -65,6 +69,29 @@ def randomize(path: Path, seed: int) -> ModelProto:
         entry = model.graph.initializer.add(name=name, dims=value.shape, data_type=1)
         entry.raw_data = value.tobytes()
     return model
+
+
+def randomized(names: Collection[str], seed: int) -> Iterator[tuple[str, Path]]:
+    """Yield the networks named, all if none is, as files with random weights, one at a time.
+
+    Raises
+    ------
+    SystemExit
+        If a name is none of `paths`; it names near ones.
+    """
+    import onnx
+
+    known = paths()
+    for name in names:
+        if name not in known:
+            sys.exit(str(unknown_name("network", name, known)))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in known:
+            if not names or name in names:
+                file = Path(folder) / f"{name}.onnx"
+                onnx.save(randomize(known[name], seed), file)
+                yield name, file
+                file.unlink()
 
 
 def _constant_shapes(graph: GraphProto) -> dict[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from adaptive_networks import NETWORKS, priced
-from apnet import write
+from table import write
 
 from heterolith import boards
 from heterolith.scheduler.adaptive.model import AdaptiveTask, Scenario

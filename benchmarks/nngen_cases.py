@@ -26,6 +26,7 @@ from pathlib import Path
 
 from accelerator import run
 from accelerator_networks import Stack, finish
+from table import write
 
 from heterolith.hw.config import ArrayConfig, config
 from heterolith.hw.device.verilated import DramModel
@@ -102,11 +103,7 @@ def main() -> None:
     for row in rows:
         print(json.dumps(row) if options.json else " ".join(f"{k} {v}" for k, v in row.items()))
     if array.name == "ultra96":
-        path = RESULTS / "nngen_cases.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        write(RESULTS / "nngen_cases.csv", rows)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ and the most that any plan could, from results/baselines.csv (`instance_set.py c
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ from pathlib import Path
 import instance_set
 from networks import paths
 from operating_points import problem_of, with_domains
+from table import write
 
 from heterolith import api, metrics
 from heterolith.errors import InfeasibleError
@@ -220,11 +220,7 @@ def main() -> None:
         table.append(row)
         if not arguments.json:
             print(row, flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    write(RESULTS, table)
     if arguments.json:
         print(json.dumps(table, indent=2))
 

@@ -16,7 +16,6 @@ benchmarks/results/segments.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import tempfile
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 import onnx
 from networks import paths, randomize
 from residual_networks import SHAPES, residual_network
+from table import write
 
 from heterolith import api
 from heterolith.sw.network import Network
@@ -117,10 +117,7 @@ def main() -> None:
         if not options.json:
             print(table[-1], flush=True)
     if not options.names and options.device == "rtl":
-        with RESULTS.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+        write(RESULTS, table)
     if options.json:
         print(json.dumps(table, indent=2))
 

@@ -10,7 +10,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,19 @@ def grow(
         yield from known[name]
     if set(known) < set(steps):
         return
-    rows = [row for name in steps for row in known[name]]
-    whole = side.with_suffix(".csv")
+    write(path, [row for name in steps for row in known[name]])
+    side.unlink()
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, whole or not at all; what a row lacks stays empty."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    whole = path.with_suffix(".tmp")
     with whole.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
     whole.replace(path)
-    side.unlink()
 
 
 def _known(side: Path) -> dict[str, list[Row]]:
