@@ -1,8 +1,8 @@
 """Memory on large pages where the system has them.
 
 A processor finds memory page by page, and fetches ahead within a page alone. Kernels and scratch
-memory of a network are megabytes that are read in every run: on pages of 2 MiB instead of 4 KiB the
-nine networks of ``benchmarks/networks.py`` run 2 to 9 % faster (measured).
+memory of a network are megabytes that are read in every run: on pages of 2 MiB instead of 4 KiB six
+of the networks of ``benchmarks/networks.py`` ran 2 to 9 % faster (trials).
 """
 
 from __future__ import annotations
