@@ -36,7 +36,7 @@ TRIED, NEAR = 3, 0.02
 """Systems of operating points that are searched, and how far above the lowest bound of those that
 are not hopeless."""
 STARTS_SHARE = 0.3
-"""Part of the time after which one such system is enough."""
+"""Part of the time left for what is climbed from: then one such system is enough."""
 HOPELESS = 1.08
 """Lateness of the fastest choices, as scheduled, that no search is expected to make up for."""
 TIGHT = (0.98, 0.96, 0.94, 0.92, 0.89, 0.85, 0.8, 0.73, 0.65, 0.55)
@@ -277,13 +277,13 @@ class _Climb:
     def _tried(self, rows: _Rows) -> list[Placement]:
         """Return starts at the systems of points with the lowest bounds that are fast enough."""
         starts: list[Placement] = []
-        until_s = perf_counter() + self.clock.part_s(STARTS_SHARE)
+        until_s = perf_counter() + STARTS_SHARE * self.clock.left_s
         tried, highest = 0, float("inf")
         for row, picks in rows:
             enough = tried == TRIED or (tried and perf_counter() > until_s)
             if enough or self.clock.left_s <= 0 or row.bound > highest:
                 break
-            found = self._starts(row, picks)
+            found = self._starts(row, picks, until_s)
             starts += found
             if found:
                 tried += 1
@@ -305,7 +305,7 @@ class _Climb:
                 return [min(own, self._ordered(row.points, picks), key=rank)]
         return []
 
-    def _starts(self, row: Relaxation, picks: tuple[int, ...]) -> list[Placement]:
+    def _starts(self, row: Relaxation, picks: tuple[int, ...], until_s: float) -> list[Placement]:
         """Return the choices of a relaxation in their best orders, down to a feasible one.
 
         There are none where even its fastest choices are far from the deadline.
@@ -323,6 +323,8 @@ class _Climb:
             starts.append(self._ordered(row.points, picks))
             if starts[-1].feasible:
                 return starts
+            if perf_counter() > until_s:
+                break
         return starts + last
 
     def _ordered(self, points: Points, picks: Sequence[int] | Ints) -> Placement:

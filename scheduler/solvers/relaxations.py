@@ -7,11 +7,12 @@ one program with it. Invariant: no plan has an objective below `Relaxations.boun
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
-from heterolith.scheduler.model import build_model, restrict
+from heterolith.scheduler.model import Model, build_model, restrict
 from heterolith.scheduler.problem import Problem
-from heterolith.scheduler.solvers.formulate import Formulation, formulate, relax
+from heterolith.scheduler.solvers.formulate import Formulation, relax
 from heterolith.scheduler.solvers.milp import Outcome, solve_milp
 from heterolith.scheduler.solvers.prove import Finding, Prover
 
@@ -23,6 +24,10 @@ GAP = 2e-3
 """Relative gap of integer programs whose solutions are only starts."""
 
 
+THREADS = 2
+"""Linear programs that are solved at once: HiGHS leaves the interpreter to the other thread."""
+
+
 @dataclass(slots=True)
 class Relaxation:
     """The program of one system of operating points and the best bound of its goal so far.
@@ -30,9 +35,17 @@ class Relaxation:
     ``points`` are the points of devices: (device, point); none where the program chooses them.
     """
 
-    formulation: Formulation
+    part: Model
     points: tuple[tuple[int, str], ...]
     bound: float = 0.0
+    _written: Formulation | None = field(default=None, repr=False)
+
+    @property
+    def formulation(self) -> Formulation:
+        """The program, written when it is first asked for."""
+        if self._written is None:
+            self._written = relax(self.part)
+        return self._written
 
     def selection(self, latency_ns: int | None, seconds: float) -> tuple[int, ...] | None:
         """Return best choices of the relaxation within a latency, or None if there are none.
@@ -73,8 +86,7 @@ class Relaxations:
         self._ahead: list[Relaxation] = []
         self._prover: Prover | None = None
         if model.changes is not None or len(model.modes) > MOST_PROGRAMS:
-            whole = formulate(problem)
-            self.rows = [] if whole is None else [Relaxation(whole, ())]
+            self.rows = [Relaxation(model, ())] if all(model.options) else []
             return
         for mode, names in enumerate(model.modes):
             part = restrict(model, [mode])
@@ -84,7 +96,7 @@ class Relaxations:
                     for name, domain in zip(names, problem.domains, strict=True)
                     for device in domain.devices
                 )
-                self.rows.append(Relaxation(relax(part), points))
+                self.rows.append(Relaxation(part, points))
 
     @property
     def bound(self) -> float:
@@ -99,14 +111,21 @@ class Relaxations:
         seconds
             Time that the next program may take.
         """
-        found = []
-        for row in self.rows:
-            limit_s = seconds()
-            if limit_s <= 0:
-                break
-            outcome = solve_milp(row.formulation.program, time_limit_s=limit_s, relaxed=True)
+
+        def solved(row: Relaxation) -> Outcome | None:
+            if seconds() <= 0:
+                return None
+            program = row.formulation.program
+            return solve_milp(program, time_limit_s=seconds(), relaxed=True)
+
+        pool = ThreadPoolExecutor(THREADS)
+        try:
+            outcomes = list(pool.map(solved, self.rows))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        found = [(row, made) for row, made in zip(self.rows, outcomes, strict=True) if made]
+        for row, outcome in found:
             row.bound = outcome.bound
-            found.append((row, outcome))
         self.rows = sorted((r for r in self.rows if r.bound < float("inf")), key=lambda r: r.bound)
         return sorted((f for f in found if f[1].values), key=lambda f: f[0].bound)
 
