@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from heterolith.scheduler.solvers.formulate import Formulation
 from heterolith.scheduler.solvers.linear import Offers, Program, picked
 from heterolith.scheduler.solvers.milp import solve_milp
 
+WATCH_S = 0.5
+"""How often the second process looks whether the first is still there."""
 GAPS = (1e-3, 2e-4, 1e-5)
 """Relative gaps that each program is solved to, one after the other."""
 FIRST_S, GROWTH = 4.0, 3.0
@@ -51,7 +54,7 @@ class Prover:
             pickle.dump((rows, limit_s), file)
             file.seek(0)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                [sys.executable, "-m", __name__, str(os.getpid())],
                 stdin=file,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -95,6 +98,14 @@ def prove(rows: Sequence[tuple[Program, Offers, float]], limit_s: float) -> None
         sys.stdout.flush()
 
 
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended without a word, as by SIGKILL."""
+    while os.getppid() == parent:
+        sleep(WATCH_S)
+    os._exit(1)  # HiGHS may be at work for a long time yet
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which ends this
+    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     prove(*pickle.load(sys.stdin.buffer))
