@@ -89,6 +89,10 @@ def test_plan_prints_json_and_writes_files(
     assert data["certificate"]["objective"] == pytest.approx(data["energy_mj"])
     assert data["average_power_w"] == pytest.approx(data["energy_mj"] / 100)
     assert {"layer", "device"} <= set(data["assignment"][0])
+    used = data.pop("resources")
+    assert {row["device"] for row in data["assignment"]} <= set(used)
+    assert all(0 < row["occupancy"] <= 1 for row in used.values())
+    assert all(0 <= row["longest_queued_ms"] <= row["queued_ms"] for row in used.values())
     assert json.loads(out.read_text()) == data
     assert gantt.read_bytes()[:4] == b"\x89PNG"
 
@@ -98,6 +102,7 @@ def test_plan_prints_a_table(cnn_path: Path, capsys: pytest.CaptureFixture[str])
     assert call("plan", cnn_path, "--platform", BOTH, "--objective", "latency") == 0
     text = capsys.readouterr().out
     assert "proved optimal" in text
+    assert "% busy" in text
     assert "next best" in text
 
 

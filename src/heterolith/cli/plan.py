@@ -87,8 +87,8 @@ def make_plan(
     if gantt is not None:
         write_atomic(gantt, image)
     if as_json:
-        render.print_json(made.to_json())
+        render.print_json(made.to_json() | {"resources": render.resources(made, network)})
     else:
-        render.show_plan(made)
+        render.show_plan(made, network)
         for path in filter(None, (out, gantt)):
             render.console().print(f"wrote {path}", soft_wrap=True)

@@ -138,7 +138,19 @@ def show_network(network: Network, support: Mapping[str, str]) -> None:
         out.print(f"{len(network.removed)} nodes compute nothing at inference and are left out")
 
 
-def show_plan(plan: Plan) -> None:
+def resources(plan: Plan, network: Network) -> dict[str, dict[str, float]]:
+    """Return, per device and link, its occupancy (0 to 1) and queueing delays (ms)."""
+    return {
+        name: {
+            "occupancy": used.occupancy,
+            "queued_ms": used.queued_ns / 1e6,
+            "longest_queued_ms": used.longest_queued_ns / 1e6,
+        }
+        for name, used in usage(spans(plan, network)).items()
+    }
+
+
+def show_plan(plan: Plan, network: Network) -> None:
     """Print headline, certificate, lanes over time, and each layer with its next-best place."""
     out, certificate = console(), plan.certificate
     out.print(f"[bold]{escape(headline(plan))}[/bold]")
@@ -148,9 +160,12 @@ def show_plan(plan: Plan) -> None:
         f"(lower bound {certificate.lower_bound:.6g}; {escape(certificate.method)}, "
         f"{certificate.runtime_s:.2f} s)"
     )
-    used = usage(spans(plan))
+    used = resources(plan, network)
     for name, line in text(plan).items():
-        out.print(f"  {name:>16} │{line}│ {used[name].occupancy:>4.0%} busy")
+        row, queue = used[name], ""
+        if row["longest_queued_ms"]:
+            queue = f", queue {row['queued_ms']:.3g} ms (longest {row['longest_queued_ms']:.3g})"
+        out.print(f"  {name:>16} │{line}│ {row['occupancy']:>4.0%} busy{queue}")
     rows = []
     for row in plan.assignments:
         others = [a for a in row.alternatives if a.objective is not None]
