@@ -18,6 +18,7 @@ from heterolith.errors import InputError
 from heterolith.scheduler.model import LARGEST, Model, Route, build_model, in_units
 from heterolith.scheduler.problem import HOME, Member, Problem
 from heterolith.scheduler.solvers.linear import Offers, Program, combine, picked
+from heterolith.scheduler.solvers.windows import Item, enclose, resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,18 @@ class Formulation:
         The integers that the goal counts in.
     latency
         The variable of the latency.
+    moves
+        (tensor, origin, target) -> the variable of the transfer.
+    loads
+        What each device and link may have to do; nothing where times do not matter.
     """
 
     program: Program
     offers: Offers
     model: Model
     latency: int
+    moves: dict[tuple[int, int, int], int]
+    loads: list[list[Item]]
 
     def in_units(self, bound: float) -> int | float:
         """Turn a bound of the goal into the objective's unit."""
@@ -107,6 +114,7 @@ class _Writer:
         self.ends = [self.program.variable(self.horizon_ns) for _ in self.problem.tasks]
         # Moves (tensor, origin, target) -> variable.
         self.moves: dict[tuple[int, int, int], int] = {}
+        self.loads: list[list[Item]] = []
 
     def write(self) -> Formulation:
         program = self.program
@@ -126,7 +134,7 @@ class _Writer:
         if self.exact and self.timed:
             self._order()
         kept = tuple(tuple((o.variable, o.index) for o in row) for row in self.tasks)
-        return Formulation(program, kept, self.model, self.latency)
+        return Formulation(program, kept, self.model, self.latency, self.moves, self.loads)
 
     def _horizon_ns(self) -> int:
         slowest = (max(int(o.latency_ns.max()) for o in row) for row in self.model.options)
@@ -222,22 +230,13 @@ class _Writer:
         return self.moves[key]
 
     def _loads(self) -> None:
-        """Bound the latency by what each device and each link has to do."""
+        """Bound the latency by what each device and each link has to do, and when it can."""
         if not self.timed:
             return
-        for device in range(self.count):
-            work = [
-                (o.variable, -o.latency_ns) for row in self.tasks for o in row if o.device == device
-            ]
-            self.program.at_least(combine([(self.latency, 1), *work]))
-        for link in range(len(self.problem.links)):
-            work = [
-                (variable, -leg.latency_ns)
-                for (tensor, origin, target), variable in self.moves.items()
-                for leg in self.model.routes[tensor][origin, target]
-                if leg.link == link
-            ]
-            self.program.at_least(combine([(self.latency, 1), *work]))
+        offered = [[(o.variable, o.device, o.latency_ns) for o in row] for row in self.tasks]
+        self.loads = resources(self.model, offered, self.moves)
+        for items in self.loads:
+            enclose(self.program, self.latency, items)
 
     def _amounts(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yield every variable that costs something, with its amounts."""

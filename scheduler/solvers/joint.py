@@ -41,11 +41,13 @@ HOPELESS = 1.08
 """Lateness of the fastest choices, as scheduled, that no search is expected to make up for."""
 TIGHT = (0.98, 0.96, 0.94, 0.92, 0.89, 0.85, 0.8, 0.73, 0.65, 0.55)
 """Parts of the deadline that relaxations are held to, so that their choices can be scheduled."""
+SAFE = 4
+"""Which of them is tried first: most choices can be scheduled there, and later ones are better."""
 START_SHARE = 0.02
 """Part of the time for one of them."""
 DRAWN = 384
 """Orders that are tried for one choice per task."""
-FIRST_SHARE, SECOND_SHARE = 0.25, 0.25
+FIRST_SHARE, SECOND_SHARE = 0.15, 0.15
 """Parts of the time for climbing from every start, and from the best few of what that gives."""
 BEST = 4
 """How many those are."""
@@ -229,11 +231,13 @@ def _plan(relaxations: Relaxations, search: _Search, clock: Clock, seed: int) ->
         _Climb(relaxations, search, clock, seed).run(rows, simple)
 
 
-def _tightened(row: Relaxation, problem: Problem, clock: Clock) -> Iterator[tuple[int, ...]]:
+def _tightened(
+    row: Relaxation, problem: Problem, clock: Clock, parts: Sequence[float] = TIGHT
+) -> Iterator[tuple[int, ...]]:
     """Yield choices that leave more and more room in the deadline."""
     deadline_ns = problem.limits.deadline_ns
     last: tuple[int, ...] | None = None
-    for part in TIGHT if deadline_ns else TIGHT[:1]:
+    for part in parts if deadline_ns else parts[:1]:
         latency_ns = int(part * deadline_ns) if deadline_ns else None
         picks = row.selection(latency_ns, clock.part_s(START_SHARE))
         if picks is None or clock.left_s <= 0:
@@ -319,13 +323,13 @@ class _Climb:
             last = [self._ordered(row.points, fastest)]
             if self.climber.lateness(last[0]) > HOPELESS:
                 return []
-        for picks in _tightened(row, self.search.problem, self.clock):
-            starts.append(self._ordered(row.points, picks))
-            if starts[-1].feasible:
-                return starts
-            if perf_counter() > until_s:
-                break
-        return starts + last
+        # First what can be scheduled, whatever it takes, then what is nearer to the bound.
+        for parts, end_s in ((TIGHT[SAFE:], self.clock.end_s), (TIGHT[:SAFE], until_s)):
+            for picks in _tightened(row, self.search.problem, self.clock, parts):
+                starts.append(self._ordered(row.points, picks))
+                if starts[-1].feasible or perf_counter() > end_s:
+                    break
+        return starts if any(start.feasible for start in starts) else starts + last
 
     def _ordered(self, points: Points, picks: Sequence[int] | Ints) -> Placement:
         """Return choices in the best of many orders."""

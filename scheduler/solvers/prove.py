@@ -1,4 +1,7 @@
-"""Bounds from integer programs in a process of their own, beside the search.
+"""Bounds from programs in a process of their own, beside the search.
+
+Linear programs first, with sets of work added that take longer than they say (`windows`), then
+integer programs.
 
 A second process has a core of its own, and ends when it is told to, which HiGHS inside of this one
 would not: its time limit is only looked at between long steps. Run as a program it reads programs
@@ -19,14 +22,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter, sleep
 
-import numpy as np
-
 from heterolith.scheduler.solvers.formulate import Formulation
-from heterolith.scheduler.solvers.linear import Offers, Program, picked
+from heterolith.scheduler.solvers.linear import Offers, Program, combine, picked
 from heterolith.scheduler.solvers.milp import solve_milp
+from heterolith.scheduler.solvers.windows import Item, violated
 
 WATCH_S = 0.5
 """How often the second process looks whether the first is still there."""
+CUTS = 10
+"""Linear programs that a row gets before its integer program."""
 GAPS = (1e-3, 2e-4, 1e-5)
 """Relative gaps that each program is solved to, one after the other."""
 FIRST_S, GROWTH = 4.0, 3.0
@@ -42,6 +46,20 @@ class Finding:
     selection: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class _Row:
+    """A program, how to read it, a bound of its goal, and what has been done for that."""
+
+    program: Program
+    offers: Offers
+    latency: int
+    loads: list[list[Item]]
+    bound: float
+    cuts: int = 0
+    proved: int = 0
+    slice_s: float = FIRST_S
+
+
 class Prover:
     """A process that raises the bounds of programs, the lowest first."""
 
@@ -50,7 +68,7 @@ class Prover:
     ) -> None:
         with tempfile.TemporaryFile() as file:
             parts = zip(formulations, bounds, strict=True)
-            rows = [(f.program.plain(), f.offers, bound) for f, bound in parts]
+            rows = [_Row(f.program.plain(), f.offers, f.latency, f.loads, b) for f, b in parts]
             pickle.dump((rows, limit_s), file)
             file.seek(0)
             self._process = subprocess.Popen(
@@ -78,24 +96,43 @@ class Prover:
         self._output.close()
 
 
-def prove(rows: Sequence[tuple[Program, Offers, float]], limit_s: float) -> None:
+def prove(rows: Sequence[_Row], limit_s: float) -> None:
     """Solve programs, always the one whose bound is lowest, and print what is found."""
     end_s = perf_counter() + limit_s
-    bounds = np.array([bound for _, _, bound in rows])
-    rounds, slices_s = [0] * len(rows), [FIRST_S] * len(rows)
-    while perf_counter() < end_s:
-        row = int(bounds.argmin())
-        if rounds[row] == len(GAPS):
+    while (left_s := end_s - perf_counter()) > 0:
+        index = min(range(len(rows)), key=lambda k: rows[k].bound)
+        row, selection = rows[index], tuple[int, ...]()
+        if row.cuts < CUTS:
+            _cut(row, left_s)
+        elif row.proved == len(GAPS):
             break  # the lowest bound is as good as it can get
-        program, offers, _ = rows[row]
-        left_s = min(slices_s[row], end_s - perf_counter())
-        outcome = solve_milp(program, time_limit_s=left_s, gap=GAPS[rounds[row]])
-        bounds[row] = max(bounds[row], outcome.bound)
-        rounds[row] += outcome.proved
-        slices_s[row] *= GROWTH
-        selection = picked(offers, outcome.values) if outcome.values else ()
-        sys.stdout.write(json.dumps([row, float(bounds[row]), selection]) + "\n")
+        else:
+            selection = _branch(row, left_s)
+        sys.stdout.write(json.dumps([index, row.bound, selection]) + "\n")
         sys.stdout.flush()
+
+
+def _cut(row: _Row, limit_s: float) -> None:
+    """Solve the linear program; add sets of work that take longer than its latency."""
+    program = row.program
+    outcome = solve_milp(program, time_limit_s=limit_s, relaxed=True)
+    row.bound = max(row.bound, outcome.bound)
+    values = outcome.values
+    sums = [s for items in row.loads if values for s in violated(items, row.latency, values)]
+    for terms in sums:
+        program.at_least(combine([(row.latency, 1), *((v, -c) for v, c in terms.items())]))
+    row.program = program.plain()
+    row.cuts = row.cuts + 1 if sums else CUTS
+
+
+def _branch(row: _Row, limit_s: float) -> tuple[int, ...]:
+    """Solve the integer program for a while; return the choices of its best solution, if any."""
+    gap = GAPS[row.proved]
+    outcome = solve_milp(row.program, time_limit_s=min(row.slice_s, limit_s), gap=gap)
+    row.bound = max(row.bound, outcome.bound)
+    row.proved += outcome.proved
+    row.slice_s *= GROWTH
+    return picked(row.offers, outcome.values) if outcome.values else ()
 
 
 def _end_with(parent: int) -> None:

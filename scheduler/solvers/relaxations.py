@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from heterolith.scheduler.model import Model, build_model, restrict
 from heterolith.scheduler.problem import Problem
@@ -24,6 +25,8 @@ GAP = 2e-3
 """Relative gap of integer programs whose solutions are only starts."""
 
 
+WORTHWHILE = 4
+"""Times the linear program's time that an integer program must be given to be tried at all."""
 THREADS = 2
 """Linear programs that are solved at once: HiGHS leaves the interpreter to the other thread."""
 
@@ -33,11 +36,13 @@ class Relaxation:
     """The program of one system of operating points and the best bound of its goal so far.
 
     ``points`` are the points of devices: (device, point); none where the program chooses them.
+    ``linear_s`` is how long the linear program took.
     """
 
     part: Model
     points: tuple[tuple[int, str], ...]
     bound: float = 0.0
+    linear_s: float = 0.0
     _written: Formulation | None = field(default=None, repr=False)
 
     @property
@@ -59,12 +64,14 @@ class Relaxation:
         wide = program.highs[latency]
         program.highs[latency] = min(wide, latency_ns or wide)
         try:
-            outcome = solve_milp(program, time_limit_s=seconds, gap=GAP)
-            if not outcome.values:
-                outcome = solve_milp(program, time_limit_s=seconds, relaxed=True)
+            values: list[float] = []
+            if seconds >= WORTHWHILE * self.linear_s:
+                values = solve_milp(program, time_limit_s=seconds, gap=GAP).values
+            if not values:
+                values = solve_milp(program, time_limit_s=seconds, relaxed=True).values
         finally:
             program.highs[latency] = wide
-        return self.formulation.selection(outcome.values) if outcome.values else None
+        return self.formulation.selection(values) if values else None
 
     def fastest(self, seconds: float) -> tuple[int, ...] | None:
         """Return choices of the linear program's least latency, or None if time is too short."""
@@ -115,8 +122,10 @@ class Relaxations:
         def solved(row: Relaxation) -> Outcome | None:
             if seconds() <= 0:
                 return None
-            program = row.formulation.program
-            return solve_milp(program, time_limit_s=seconds(), relaxed=True)
+            program, begin_s = row.formulation.program, perf_counter()
+            outcome = solve_milp(program, time_limit_s=seconds(), relaxed=True)
+            row.linear_s = perf_counter() - begin_s
+            return outcome
 
         pool = ThreadPoolExecutor(THREADS)
         try:

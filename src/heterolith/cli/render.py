@@ -162,10 +162,10 @@ def show_plan(plan: Plan, network: Network) -> None:
     )
     used = resources(plan, network)
     for name, line in text(plan).items():
-        row, queue = used[name], ""
-        if row["longest_queued_ms"]:
-            queue = f", queue {row['queued_ms']:.3g} ms (longest {row['longest_queued_ms']:.3g})"
-        out.print(f"  {name:>16} │{line}│ {row['occupancy']:>4.0%} busy{queue}")
+        of, queue = used[name], ""
+        if of["longest_queued_ms"]:
+            queue = f", queue {of['queued_ms']:.3g} ms (longest {of['longest_queued_ms']:.3g})"
+        out.print(f"  {name:>16} │{line}│ {of['occupancy']:>4.0%} busy{queue}")
     rows = []
     for row in plan.assignments:
         others = [a for a in row.alternatives if a.objective is not None]
