@@ -41,7 +41,8 @@ $(PYNQ)/ready: pyproject.toml setup.py
 # The oldest numpy that a board may have, with the newest onnx and ONNX Runtime that go with it. Left
 # out are operators newer than these.
 OLDEST := build/oldest
-OLDEST_PYTHON := $(shell for python in '$(PYTHON)' python3.10; do \
+PYENV_PYTHON := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10.*/bin/python)
+OLDEST_PYTHON := $(shell for python in '$(PYTHON)' python3.10 $(PYENV_PYTHON); do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' \
 	2> /dev/null && echo $$python && break; done)
 
