@@ -13,6 +13,7 @@ import numpy as np
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.execute import check_inputs, execute
 from heterolith.sw.fast.crew import Alone, Crew, Processes, Threads, can_fork
+from heterolith.sw.fast.passes import prepared_numpy
 from heterolith.sw.fast.program import Choice, Program, compile_program
 from heterolith.sw.fast.tune import Tuner
 from heterolith.sw.network import Array, Network
@@ -72,7 +73,7 @@ class CompiledNetwork:
         self.threads = _checked(self.options)
         self._network, self._lock = network, Lock()
         tuner = Tuner(self.options.tune_s, winograd=self.options.winograd)
-        with hold_blas(), np.errstate(all="ignore"):
+        with hold_blas(), prepared_numpy():
             self.workers = self._kind(tuner)
             self._program, self._crew = self._built(self.workers, tuner)
         tuner.save()
@@ -109,7 +110,7 @@ class CompiledNetwork:
         """
         check_inputs(self._network, inputs)
         program = self._program
-        with self._lock, hold_blas(), np.errstate(all="ignore"):
+        with self._lock, hold_blas(), prepared_numpy():
             for name, place in program.inputs.items():
                 np.copyto(place, inputs[name])
             program.flag[0] = 0

@@ -10,6 +10,9 @@ from heterolith.sw.ops.window import Window
 
 # Layers of fewer places than this for each worker are cut by kernels, larger ones by rows.
 _FEW_PLACES = 96
+# So are those of Winograd's filtering with this many kernels for each tile: kernels are read from
+# far away, tiles are at hand.
+_KERNELS_PER_TILE = 2.5
 _MOST_PLANAR_CHANNELS = 4
 
 
@@ -61,11 +64,16 @@ class ConvSpec:
             return height * width, channels
         return places, channels * self.kernel[0] * self.kernel[1]
 
-    def by_kernels(self, threads: int) -> bool:
-        """Tell whether workers should share the kernels, as there are few places."""
-        places = self.n * self.out[0] * self.out[1]
-        enough = self.kernels >= 16 * threads and self.group == 1
-        return threads > 1 and places < _FEW_PLACES * threads and enough
+    def by_kernels(self, threads: int, path: str) -> bool:
+        """Tell whether workers should share the kernels of a path, as there are few places.
+
+        Each then reads a part of the kernels, but prepares the input for itself.
+        """
+        if threads == 1 or self.kernels < 16 * threads or self.group > 1 or path == "depthwise":
+            return False
+        few = self.n * self.out[0] * self.out[1] < _FEW_PLACES * threads
+        tiled = path.startswith("winograd")
+        return few or (tiled and self.kernels >= _KERNELS_PER_TILE * self.n * self.product(path)[0])
 
 
 def conv_spec(network: Network, layer: Layer) -> ConvSpec | None:

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from heterolith.sw.fast.conv_spec import ConvSpec
 from heterolith.sw.fast.memory import Shelf
+from heterolith.sw.fast.passes import swept
 from heterolith.sw.fast.products import Factor, factor, multiply
 from heterolith.sw.fast.spots import Region, Scratch, Spot, Step, Target, chunks, images
 from heterolith.sw.fast.work import Work, cost_us
@@ -247,7 +248,7 @@ def depthwise(conv: Conv) -> Work:
                 dense = spec.strides[1] == 1 and pitches == {4 * spec.channels}
                 steps += _tap_sums(patches, tiled, home, width if dense else 1)
             if conv.b is not None:
-                steps.append(partial(np.add, home, conv.b, home))
+                steps += swept(np.add, home, conv.b)
             steps += target.finish(home, region)
         return steps
 

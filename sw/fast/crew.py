@@ -21,10 +21,8 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import finalize
 
-import numpy as np
-
 from heterolith.errors import HeterolithError
-from heterolith.sw.fast.spots import Step
+from heterolith.sw.fast.passes import Step, prepared_numpy
 
 _SEMAPHORE_BYTES = 64  # sem_t is 16 or 32 bytes
 # Of about 0.15 us. Whom the system has put aside is waited for asleep, and so is the next run: a
@@ -245,7 +243,7 @@ def _serve_thread(
     errors: list[BaseException],
 ) -> None:
     _pin(core)
-    with np.errstate(all="ignore"):
+    with prepared_numpy():
         while True:
             meeting.await_start(worker)
             if stopped.is_set():
@@ -316,7 +314,7 @@ class Processes:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             _pin(core)
             self._meeting.alive = lambda: os.getppid() == parent
-            with np.errstate(all="ignore"):
+            with prepared_numpy():
                 while True:
                     self._meeting.await_start(worker)
                     if self._flag[0]:

@@ -238,13 +238,18 @@ def _written_in_place(
             continue
         old, new = tenants[keys[0]], tenants[keys[1]]
         alone = readers[layer.residual, level] == 1 and layer.residual not in layer.inputs
-        alike = replace(old.room, ones=False) == replace(new.room, ones=False)
+        alike = _unpitched(old.room) == _unpitched(new.room)
         unframed = not framed & {layer.residual, layer.outputs[0]}
         if alone and alike and unframed and old.death == spans[layer.residual][1] == level:
             old.death = new.death
             if new.room.ones and not old.room.ones:
                 old.room = new.room
             tenants[keys[1]] = old
+
+
+def _unpitched(room: Room) -> Room:
+    """Return a geometry without the gap behind every pixel that holds the 1."""
+    return replace(room, shape=room.shape[:3] if room.channels else room.shape, ones=False)
 
 
 def _assign(tenants: Iterable[_Tenant]) -> int:

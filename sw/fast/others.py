@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from heterolith.sw.execute import apply, naming
+from heterolith.sw.fast.passes import swept
 from heterolith.sw.fast.spots import Region, Scratch, Spot, Step, Target, chunks, constant, images
 from heterolith.sw.fast.work import Work, cost_us
 from heterolith.sw.network import Array, Layer
@@ -202,9 +203,7 @@ def clamped(target: Target) -> Work:
 def rectified(source: Spot, target: Target) -> Work:
     """Replace negative elements by zero."""
     zero = constant(0.0)
-    return by_rows(
-        target, 2, lambda region, home: [partial(np.maximum, source.at(region), zero, out=home)]
-    )
+    return by_rows(target, 2, lambda region, home: swept(np.maximum, source.at(region), zero, home))
 
 
 def watched(spot: Spot, flag: Array, largest: float) -> Work:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from heterolith.sw.fast.convolve import Conv, with_bias
+from heterolith.sw.fast.passes import swept
 from heterolith.sw.fast.products import multiply
-from heterolith.sw.fast.spots import Region, Scratch, Step, add_bias, chunks
+from heterolith.sw.fast.spots import Region, Scratch, Step, chunks
 from heterolith.sw.fast.work import Work, cost_us
 from heterolith.sw.network import Array, Layer
 
@@ -41,7 +42,7 @@ def pointwise(conv: Conv) -> Work:
             landing = target.landing(region, scratch, passes=added)
             steps += multiply(pixels, kernels, landing, scratch)
             if conv.b is not None and added:
-                steps.append(add_bias(landing, conv.b[region.channels]))
+                steps += swept(np.add, landing, conv.b[region.channels])
             steps += target.finish(landing.reshape(-1, spec.out[1], landing.shape[1]), region)
         return steps
 
@@ -66,7 +67,7 @@ def _grouped_pointwise(conv: Conv) -> Work:
             results = landing.reshape(count, spec.group, -1).transpose(1, 0, 2)
             steps.append(partial(np.matmul, parts, weights, results))
             if conv.b is not None:
-                steps.append(add_bias(landing, conv.b))
+                steps += swept(np.add, landing, conv.b)
             steps += target.finish(landing.reshape(-1, spec.out[1], spec.kernels), region)
         return steps
 
@@ -119,9 +120,7 @@ def _clamped(values: Array, passes: list[tuple[Any, Array]], space: Array) -> li
         steps.append(partial(np.copyto, part[..., :channels], values[low:high]))
         for function, bound in passes:
             row = np.append(bound, np.ones(pitch - channels, np.float32))
-            bounds = np.broadcast_to(row, (width, pitch)).reshape(1, -1)
-            run = part.reshape(high - low, -1)
-            steps.append(partial(function, run, bounds, out=run))
+            steps += swept(function, part, row)
     return steps
 
 

@@ -1,13 +1,16 @@
-"""Paths of pooling: one axis after the other by strided slices.
+"""Paths of pooling: rows first, then columns.
 
-No padding is needed: a tap that falls into it is left out.
+No padding is needed: a tap that falls into it is left out. Where a window moves by two columns, all
+columns are combined with their neighbours, as that is one run of memory, and every second result is
+copied: a copy of short runs of memory takes a third of the time of a sum of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,6 +46,26 @@ class _Axis:
                 found.append((low, high, offset + low * self.stride))
         return sorted(found, key=lambda tap: tap[0] - tap[1])
 
+    def covered(self, number: int) -> list[tuple[int, int, int]]:
+        """Return (first result, last result, first input) of results with so many taps."""
+        taps = self.taps()
+        edges = sorted({0, self.places, *(edge for low, high, _ in taps for edge in (low, high))})
+        found = []
+        for low, high in pairwise(edges):
+            starts = [
+                start + (low - first) * self.stride
+                for first, last, start in taps
+                if first <= low < last
+            ]
+            if len(starts) == number:
+                found.append((low, high, min(starts, default=0)))
+        return found
+
+    @property
+    def neighbouring(self) -> bool:
+        """Whether taps are neighbours, results every second, and each has a tap."""
+        return (self.stride, self.dilation) == (2, 1) and not self.covered(0)
+
 
 def _reduced(
     function: np.ufunc, taps: _Axis, read: Callable[[int, int], Array], out: Array
@@ -65,16 +88,36 @@ def _reduced(
 
 
 def _columns(
-    function: np.ufunc, taps: _Axis, middle: Array, scratch: Scratch
-) -> tuple[Array, list[Step]]:
+    function: np.ufunc, taps: _Axis, middle: Array, out: Array, scratch: Scratch
+) -> list[Step]:
     """Combine columns of (rows, columns, C)."""
+    channels = out.shape[2]
 
     def read(start: int, count: int) -> Array:
         stop = start + (count - 1) * taps.stride + 1
-        return middle[:, start : stop : taps.stride].transpose(1, 0, 2)
+        return middle[:, start : stop : taps.stride, :channels].transpose(1, 0, 2)
 
-    out = scratch.take(len(middle), taps.places, middle.shape[2])
-    return out, _reduced(function, taps, read, out.transpose(1, 0, 2))
+    return _reduced(function, taps, read, out.transpose(1, 0, 2))
+
+
+def _neighbours(
+    function: np.ufunc, taps: _Axis, middle: Array, out: Array, scratch: Scratch
+) -> list[Step]:
+    """Combine all neighbouring columns, as one run of memory, and copy every second result."""
+    pixel, flat = middle.shape[2], middle.reshape(-1)
+    sums, values, found = scratch.take(*middle.shape), flat, middle
+    steps: list[Step] = []
+    for number in range(1, taps.kernel + 1):
+        if number > 1:
+            place = sums.reshape(-1)[: flat.size - (number - 1) * pixel]
+            more = flat[flat.size - place.size :]
+            steps.append(partial(function, values[: place.size], more, out=place))
+            values, found = place, sums
+        for low, high, start in taps.covered(number):
+            stop = start + (high - low - 1) * taps.stride + 1
+            given = found[:, start : stop : taps.stride, : out.shape[2]]
+            steps.append(partial(np.copyto, out[:, low:high], given))
+    return steps
 
 
 def pool(layer: Layer, source: Spot, target: Target) -> Work:
@@ -84,24 +127,19 @@ def pool(layer: Layer, source: Spot, target: Target) -> Work:
     attributes.pop("storage_order", None)
     window = Window.of(attributes["kernel_shape"], attributes)
     n, height, width, channels = target.shape
-    maximum = layer.op == "MaxPool"
-    function: np.ufunc = np.maximum if maximum else np.add
-    step = window.strides[0]
-    shares: Array | None = None
-    size = source.shape[1:3]
-    if not maximum:
-        given = np.broadcast_to(constant(0.0), (n, channels, *size))
-        counts = window_counts(given, window, (height, width), include_pad)[..., None]
-        shares = 1 / counts
-        if np.ptp(counts) == 0:
-            shares = constant(shares.flat[0])
-        else:
-            shares = np.repeat(shares, source.runs.shape[3], axis=2)
-    row_bytes = 4 * channels * (width + size[1] * (window.strides[0] + 1))
+    function: np.ufunc = np.maximum if layer.op == "MaxPool" else np.add
+    step, size = window.strides[0], source.shape[1:3]
+    shares = constant(1.0)
+    if function is np.add:
+        shares = _shares(window, (n, height, width, channels), size, include_pad)
+    row_bytes = 4 * channels * (width + size[1] * (step + 1))
 
     def axis(place: int, first: int, places: int) -> _Axis:
         geometry = (window.kernel[place], window.strides[place], window.dilations[place])
         return _Axis(*geometry, window.pads[place], size[place], first, places)
+
+    columns = axis(1, 0, width)
+    neighbours = columns.neighbouring
 
     def build(first: int, last: int, scratch: Scratch) -> list[Step]:
         steps: list[Step] = []
@@ -117,16 +155,32 @@ def pool(layer: Layer, source: Spot, target: Target) -> Work:
 
                 middle = scratch.take(stop - start, size[1], whole.shape[2])
                 steps += _reduced(function, axis(0, start, stop - start), read, middle)
-                values, more = _columns(function, axis(1, 0, width), middle, scratch)
-                steps += more
-                if shares is not None:
+                values = scratch.take(stop - start, width, channels)
+                if neighbours and function is np.maximum:
+                    values = target.landing(region, scratch).reshape(values.shape)
+                across = _neighbours if neighbours else _columns
+                steps += across(function, columns, middle, values, scratch)
+                if function is np.add:
                     share = shares[start:stop] if shares.size > 1 else shares
                     steps.append(partial(np.multiply, values, share, values))
-                steps += target.finish(values[..., :channels], region)
+                steps += target.finish(values, region)
         return steps
 
     elements = n * height * channels * (width * window.kernel[1] + size[1] * window.kernel[0])
     return Work(units=n * height, cost_us=cost_us(0, elements), build=build)
+
+
+def _shares(
+    window: Window, shape: tuple[int, int, int, int], size: Sequence[int], include_pad: bool
+) -> Array:
+    """Return the share of a tap in each mean: one number, or of shape (rows, columns, C)."""
+    n, height, width, channels = shape
+    given = np.broadcast_to(constant(0.0), (n, channels, *size))
+    counts = window_counts(given, window, (height, width), include_pad)[..., None]
+    shares = 1 / counts
+    if np.ptp(counts) == 0:
+        return constant(shares.flat[0])
+    return np.repeat(shares, channels, axis=2)
 
 
 def global_pool(layer: Layer, source: Spot, target: Target) -> Work:

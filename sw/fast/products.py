@@ -25,10 +25,10 @@ SMALL = platform.machine().lower() in ("x86_64", "amd64")
 """Whether products are cut where nothing was measured."""
 
 _SMALL_MACS = 1_000_000
-_LONGEST, _DEPTH = 384, 256  # inner lengths above the first are cut into at most the second
+_WIDTH = 64  # columns of a piece
+_LONGEST = 312  # inner length of a piece, so that it has up to 50 rows: those of 7 x 7 places
 _FEW_ROWS = 64  # of a product that is cut along the sum where nothing was measured
-_WIDE, _NARROW = 64, 32  # columns of a piece, so that it fits a first-level cache
-_WIDE_LENGTH = 144  # the inner length up to which the wide ones fit
+_PACKED_LENGTH = 384  # beyond it products of more rows are left whole where nothing was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Factor:
 
 def cut_small(length: int, rows: int) -> bool:
     """Tell whether products are cut where nothing was measured."""
-    return SMALL and (length <= _LONGEST or rows <= _FEW_ROWS)
+    return SMALL and (length <= _PACKED_LENGTH or rows <= _FEW_ROWS)
 
 
 def factor(matrix: Array, small: bool, shelf: Shelf) -> Factor:
@@ -64,8 +64,8 @@ def factor(matrix: Array, small: bool, shelf: Shelf) -> Factor:
     if not small:
         return Factor(((0, 0, _placed(matrices, shelf)[:, None]),), False)
     pieces = []
-    for row, end in chunks(0, length, _DEPTH if length > _LONGEST else length):
-        width = min(columns, _WIDE if end - row <= _WIDE_LENGTH else _NARROW)
+    for row, end in chunks(0, length, _LONGEST):
+        width = min(columns, _WIDTH)
         count = columns // width
         for first, number, each in ((0, count, width), (count * width, 1, columns - count * width)):
             if each and number:
@@ -82,16 +82,16 @@ def _placed(values: Array, shelf: Shelf) -> Array:
 
 
 def _heights(rows: int, most: int) -> list[tuple[int, int, int]]:
-    """Cut rows into (first, number of pieces, rows of each): even pieces, then a rest."""
+    """Cut rows into (first, number of pieces, rows of each): pieces of one size, or nearly."""
     if rows <= most:
         return [(0, 1, rows)]
     for height in range(most, most // 2, -1):
         if rows % height == 0:
             return [(0, rows // height, height)]
     number = -(-rows // most)
-    height = rows // number
-    cuts = [(0, number, height), (number * height, 1, rows - number * height)]
-    return [cut for cut in cuts if cut[2]]
+    height, higher = divmod(rows, number)
+    first = higher * (height + 1)
+    return [(0, higher, height + 1), (first, number - higher, height)]
 
 
 def multiply(values: Array, right: Factor, out: Array, scratch: Scratch) -> list[Step]:

@@ -109,7 +109,7 @@ class _Builder:
             if not path or node.shuffle > 1 or node.layer.residual or name in scores:
                 continue
             spec = self.specs[name]
-            if not spec.by_kernels(self.threads):
+            if not spec.by_kernels(self.threads, path):
                 rows[name] = rows_of_block(spec, path, self.choices[name].block_bytes)
         return rows
 
@@ -261,7 +261,7 @@ class _Builder:
             target=replace(self._target(node), shuffle=shuffle),
             block_bytes=choice.block_bytes,
             small=choice.small,
-            by_kernels=spec.by_kernels(self.threads) and choice.path != "depthwise",
+            by_kernels=spec.by_kernels(self.threads, choice.path),
             shelf=self.shelf,
         )
 

@@ -59,7 +59,8 @@ def assigned(works: Sequence[Work], threads: int) -> list[list[Task]]:
                 task = Task(work, first, last)
                 shares[worker].append(task)
                 loads[worker] += task.cost_us
-    return [sorted(row, key=lambda task: -task.cost_us) for row in shares]
+    # Small ones first: what all read is then in a cache still, which large ones would sweep.
+    return [sorted(row, key=lambda task: task.cost_us) for row in shares]
 
 
 def _stays_whole(work: Work, threads: int, most_us: float) -> bool:

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
+from heterolith.sw.fast.passes import Step as Step
+from heterolith.sw.fast.passes import swept
 from heterolith.sw.network import Activation, Array
-
-Step = Callable[[], object]
-"""One call of numpy, with all its views made beforehand."""
 
 _ALL = slice(None)
 
@@ -159,16 +158,6 @@ class Scratch:
         return np.ndarray(shape, dtype, self._buffer, start)
 
 
-def add_bias(values: Array, bias: Array) -> Step:
-    """Return the addition of (C,) to (pixels, C), to several contiguous pixels at once."""
-    pixels, channels = values.shape
-    most = max(1, 512 // channels) if values.flags.c_contiguous else 1
-    count = next(k for k in range(most, 0, -1) if pixels % k == 0)
-    if count > 1:
-        values, bias = values.reshape(-1, count * channels), np.tile(bias, count)
-    return partial(np.add, values, bias, values)
-
-
 def constant(value: float, dtype: DTypeLike = np.float32) -> Array:
     """Return a scalar that numpy need not convert on every call."""
     return np.array(value, dtype)
@@ -239,7 +228,7 @@ class Target:
         else:
             steps = [] if added is None else [partial(np.add, values, added, values)]
             flat = values.reshape(-1) if values.flags.c_contiguous else values
-            steps += [partial(function, flat, bound, out=flat) for function, bound in self.clamps()]
+            steps += self.clamped(flat)
             if not np.may_share_memory(values, home):
                 steps += _store(values, home, self.shuffle)
         for spot in self.spots[1:]:
@@ -257,8 +246,11 @@ class Target:
             steps.append(partial(np.add, source, _run(added), place))
         elif not np.may_share_memory(values, home):
             steps.append(partial(np.copyto, place, source))
-        steps += [partial(function, place, bound, out=place) for function, bound in self.clamps()]
-        return steps
+        return steps + self.clamped(place)
+
+    def clamped(self, values: Array) -> list[Step]:
+        """Return the steps that apply the activation to an array of any shape, in place."""
+        return [step for clamp in self.clamps() for step in swept(clamp[0], values, clamp[1])]
 
     def clamps(self) -> list[tuple[Any, Array]]:
         """Return the activation as functions and bounds."""

@@ -19,8 +19,9 @@ from numpy.lib.stride_tricks import as_strided
 from heterolith.sw.fast.conv_spec import ConvSpec, winograd_tiles
 from heterolith.sw.fast.convolve import Conv
 from heterolith.sw.fast.cooktoom import squares
+from heterolith.sw.fast.passes import swept
 from heterolith.sw.fast.products import Factor, multiply, transform
-from heterolith.sw.fast.spots import Region, Scratch, Step, Target, add_bias, chunks
+from heterolith.sw.fast.spots import Region, Scratch, Step, Target, chunks
 from heterolith.sw.fast.work import Work, cost_us
 from heterolith.sw.network import Array
 
@@ -209,13 +210,11 @@ def _block(
         channels = block.channels
     if conv.b is not None:
         share = products[data.n + 1]
-        steps.append(add_bias(share, conv.b[channels]))
+        steps += swept(np.add, share, conv.b[channels])
     steps += transform(back, products.reshape(taps, -1), results, conv.small)
     target = conv.target
     if target.residual is None:  # one run is faster than many short ones
-        steps += [
-            partial(function, results, bound, out=results) for function, bound in target.clamps()
-        ]
+        steps += target.clamped(results)
         target = replace(target, activation=None)
     block = replace(block, channels=channels)
     return steps + _finished(target, block, results.reshape(m, m, tiles, each_out), conv.spec.out)

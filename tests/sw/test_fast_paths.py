@@ -115,6 +115,48 @@ def test_convolutions_agree_on_every_path(case, path, block_bytes, small, thread
     assert np.abs(found - expected).max() <= 3e-5 * max(1, np.abs(expected).max())
 
 
+def test_workers_share_kernels_where_there_is_little_else_to_share():
+    """Few places, or many kernels for each tile: every kernel is then read by one worker alone."""
+    spec = {
+        "n": 1,
+        "size": (28, 28),
+        "kernel": (3, 3),
+        "strides": (1, 1),
+        "dilations": (1, 1),
+        "pads": (1, 1, 1, 1),
+        "group": 1,
+        "out": (28, 28),
+        "channels": 64,
+    }
+    many, some = ConvSpec(kernels=123, **spec), ConvSpec(kernels=122, **spec)
+    assert many.by_kernels(2, "winograd4")  # 49 tiles
+    assert not some.by_kernels(2, "winograd4")
+    assert not many.by_kernels(2, "winograd2")
+    assert not many.by_kernels(2, "gather")
+    assert not many.by_kernels(1, "winograd4")
+    assert not ConvSpec(kernels=123, **{**spec, "n": 2}).by_kernels(2, "winograd4")
+    small = ConvSpec(kernels=64, **{**spec, "size": (13, 13), "out": (13, 13)})
+    assert small.by_kernels(2, "gather")
+    assert not small.by_kernels(2, "depthwise")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_workers_that_share_kernels_compute_the_layer(threads):
+    """Five kernels for each of 16 tiles, with a residual and a clamp."""
+    network = conv_network(
+        np.random.default_rng(0),
+        (1, 9, 14, 14),
+        80,
+        (3, 3),
+        pads=(1,) * 4,
+        residual=(1, 80, 14, 14),
+        activation=Activation(),
+    )
+    inputs = random_inputs(network, np.random.default_rng(1))
+    found = run(network, inputs, forced("winograd4", 1 << 20, True), threads)["y"]
+    np.testing.assert_allclose(found, execute(network, inputs)["y"], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("path", "kernel", "bound"),
     [
@@ -210,6 +252,18 @@ def test_products_cut_small_are_whole(taps, rows, length, columns, small):
     for step in transform(matrix, wide, result, small):
         step()
     assert np.array_equal(result, matrix @ wide)
+
+
+@pytest.mark.parametrize("rows", [49, 101, 169, 196, 331])
+def test_pieces_of_a_product_have_nearly_one_height(rows):
+    """A piece of a single row would read as much of the right factor as one of many."""
+    a, b = np.zeros((rows, 300), np.float32), np.zeros((300, 64), np.float32)
+    steps = multiply(a, factor(b, True, Shelf()), np.zeros((rows, 64), np.float32), Scratch())
+    pieces = [step.args[0] for step in steps]
+    heights = {piece.shape[-2] for piece in pieces}
+    assert max(heights) - min(heights) <= 1
+    assert max(heights) * b.size <= 1_000_000
+    assert sum(piece.size for piece in pieces) == a.size
 
 
 @st.composite

@@ -44,3 +44,9 @@ def test_a_worker_with_more_than_its_share_gets_nothing_of_the_rest():
     """What cannot be cut may be dearer than all the rest."""
     shares = assigned(works([(1, 900.0), (60, 300.0)]), 3)
     assert loads(shares) == pytest.approx([900, 150, 150])
+
+
+def test_small_works_come_first():
+    """What all of a phase read is still in a cache for them."""
+    (tasks,) = assigned(works([(9, 50.0), (9, 500.0), (1, 5.0)]), 1)
+    assert [task.cost_us for task in tasks] == [5.0, 50.0, 500.0]
