@@ -34,11 +34,14 @@ class Scores:
     slopes, offsets
         float64 arrays of shape (scores,): a plan of value v that keeps all limits has scores of at
         most ``slopes * v + offsets``.
+    either
+        Whether it is enough to be below one of the ceilings that a value has a part in.
     """
 
     weights: Floats
     slopes: Floats
     offsets: Floats
+    either: bool = False
 
     def ceilings(self, value: int) -> Floats:
         """Return the largest scores of plans with at most this value, shape (scores,)."""
@@ -57,8 +60,9 @@ class Scores:
         """
         rows = self.slopes > 0
         values = (bounds[rows] - self.offsets[rows, None]) / self.slopes[rows, None]
+        value = values.min(axis=0) if self.either else values.max(axis=0)
         used = bounds[~rows] / np.maximum(self.offsets[~rows, None], 1.0)
-        return np.array([values.max(axis=0), used.max(axis=0, initial=0.0)])
+        return np.array([value, used.max(axis=0, initial=0.0)])
 
 
 def by_promise(ranks: Floats) -> Ints:

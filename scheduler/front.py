@@ -8,26 +8,29 @@ Nothing else is, so that the front is complete. Energies are dynamic ones, above
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
 
 from heterolith.errors import InfeasibleError, InputError
-from heterolith.scheduler.chain import ChainBounds, chain_bounds
+from heterolith.scheduler.bounds import Scores, join, single_scores
+from heterolith.scheduler.frontier import Frontier
+from heterolith.scheduler.labels import Program
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model, build_model
-from heterolith.scheduler.optimize import Incumbent, Optimizer
-from heterolith.scheduler.pareto import undominated
+from heterolith.scheduler.optimize import EVERYTHING, Incumbent, Optimizer
 from heterolith.scheduler.problem import Limits, Problem
-from heterolith.scheduler.ways import ModuleTable, table_crossing
+from heterolith.scheduler.stairs import hull, lowest, make_stairs
 
-CORNERS = 48
-"""Corners of the convex hull that are looked for at most."""
-SLACK = 1e-9
-"""Relative tolerance of floating-point bounds."""
-BLOCK = 400_000
-"""Pairs of label and way that are held against the corners at once."""
+LONG = 16_384
+"""A module with more selections is enumerated below a staircase of plans known before."""
+NARROW = 300_000
+"""Cells of the narrow table that such a module gets first."""
+SLOPES, STEEPEST = 8, 64.0
+"""Scores that guide narrow tables, and how much more one criterion weighs in them than the other,
+both in parts of their least sum."""
+TINY = 1e-9
 SETTLING = ("period_ns", "average_power_mw", "energy_pj", "deadline_ns", "accuracy_loss_ppm")
 """Limits that are left out when a front is made, and held against its points afterwards."""
 
@@ -142,210 +145,71 @@ def _row(model: Model, name: str) -> int:
     return int(np.flatnonzero((model.forms == alone).all(axis=1))[0])
 
 
-@dataclass(slots=True)
-class _Labels:
-    states: Ints
-    criteria: Ints
-    parents: Ints
-    ways: Ints
-
-
 class _Builder:
     """Enumerates modules and composes them."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.devices, self.modes = len(model.problem.devices), len(model.modes)
-        optimizer = Optimizer(model, Incumbent(), lambda: False)
-        self.tables: list[ModuleTable] = [
-            optimizer.enumerate(program) for program in optimizer.programs
-        ]
-        # A score for each corner, and one for each limit.
-        self.corners = np.zeros((0, 2))
-        self.weights: Floats = np.zeros((0, len(model.limits)))
-        if sum(limit == LARGEST for limit in model.limits) == 2:
-            self._find_corners()
-        self.bounds = self._chain(self.weights) if len(self.weights) else None
+        self.model, self.count = model, len(model.limits)
+        self.optimizer = Optimizer(model, Incumbent(), lambda: False)
+        self.tables = self.optimizer.tables
+        # Ceilings are made for two criteria.
+        self.plane = sum(limit == LARGEST for limit in model.limits) == 2
 
     def run(self) -> tuple[Ints, Ints, bool]:
         """Return criteria (criteria, n), choices (tasks, n), and whether nothing is missing."""
-        home = self.model.home_states
-        start = np.zeros(len(home), np.int64)
-        criteria = np.zeros((len(self.model.limits), len(home)), np.int64)
-        labels, history = _Labels(home, criteria, start, start), []
-        for position, table in enumerate(self.tables):
-            labels = self._extend(labels, position, self._useful_ways(position, table))
-            history.append(labels)
-        limits = np.array(self.model.limits)[:, None]
-        good = np.flatnonzero((labels.criteria <= limits).all(axis=0))
-        free = [row for row, limit in enumerate(self.model.limits) if limit == LARGEST]
-        good = good[_front_of(labels.criteria[free][:, good])]
-        columns = good
-        picks: list[Ints] = []
-        for table, rows in zip(reversed(self.tables), reversed(history), strict=True):
-            picks.insert(0, table.picks[:, rows.ways[columns]])
-            columns = rows.parents[columns]
-        complete = all(table.complete for table in self.tables)
-        return labels.criteria[:, good], np.concatenate(picks), complete
+        programs = self.optimizer.programs
+        sizes = {index: self._selections(program) for index, program in enumerate(programs)}
+        long = [index for index in sizes if self.plane and sizes[index] > LONG]
+        for index in sizes.keys() - long:
+            self.tables[index] = self.optimizer.enumerate(programs[index])
+        known = self._explore(sorted(long, key=sizes.__getitem__)) if long else np.zeros((2, 0))
+        frontier = self._frontier()
+        vertices = self._vertices(frontier)
+        points = lowest(np.concatenate([vertices, known], axis=1))
+        complete = all(table.complete for table in self.tables.values())
+        return *frontier.compose(vertices, points), complete
 
-    def _chain(self, weights: Floats) -> ChainBounds:
-        rows = [table_crossing(t, weights, self.modes, self.devices) for t in self.tables]
-        changes = self.model.changes
-        prices = None
-        if changes is not None:
-            prices = np.tensordot(weights @ self.model.forms, changes, 1)
-            prices[:, changes[0] >= LARGEST] = np.inf
-        return chain_bounds(rows, self.model.problem.home, prices)
+    def _selections(self, program: Program) -> int:
+        choices = (len(self.model.options[step.task]) for step in program.steps)
+        return math.prod(choices) * len(self.model.modes)
 
-    def _supported(self, weights: Floats) -> Floats:
-        """Return time and energy of a best plan under each weighting, shape (scores, 2).
+    def _frontier(self) -> Frontier:
+        return Frontier(self.model, [self.tables[index] for index in range(len(self.tables))])
 
-        Infinite where that plan breaks a limit.
+    def _vertices(self, frontier: Frontier) -> Floats:
+        """Return the vertices of the front's convex hull; none where ceilings cannot be made."""
+        if not self.plane:
+            return np.zeros((2, 0))
+        most = np.sum([t.criteria[:2].max(axis=1, initial=0) for t in frontier.tables], axis=0)
+        return hull(frontier.supported, most.astype(float), self.count)
+
+    def _explore(self, long: list[int]) -> Floats:
+        """Make the tables of long modules: ways that can reach the front; return known plans.
+
+        Narrow tables come first: plans made of them are a staircase to prune by.
         """
-        home, states = self.model.home_states, self.model.states
-        count, limits = len(self.model.limits), np.array(self.model.limits)
-        found = np.full((len(weights), 2), np.inf)
-        for row, weight in enumerate(weights):
-            cost, sums = np.full(states, np.inf), np.zeros((count, states))
-            cost[home] = 0.0
-            for position, table in enumerate(self.tables):
-                if self.model.changes is not None and position:
-                    cost, sums = self._changed_paths(weight, cost, sums)
-                through = cost[table.entry] + weight @ table.criteria
-                order = np.lexsort((through, table.exit))
-                firsts = order[np.flatnonzero(np.diff(table.exit[order], prepend=-1))]
-                exits = table.exit[firsts]
-                paid = sums[:, table.entry[firsts]] + table.criteria[:, firsts]
-                cost, sums = np.full(states, np.inf), np.zeros((count, states))
-                cost[exits], sums[:, exits] = through[firsts], paid
-            best = home[np.argmin(cost[home])]
-            if np.isfinite(cost[best]) and (sums[:, best] <= limits).all():
-                found[row] = sums[:2, best]
-        return found
+        ends = np.maximum(self.optimizer.totals(np.eye(2, self.count)), 1.0)
+        slopes = np.geomspace(1 / STEEPEST, STEEPEST, SLOPES)
+        weights = np.zeros((SLOPES, self.count))
+        weights[:, 0], weights[:, 1] = slopes / ends[0], 1 / ends[1]
+        self._aim(weights, np.full(SLOPES, np.finfo(float).max), self.optimizer.totals(weights))
+        for index in long:
+            self.optimizer.explore(index, NARROW)
+        frontier = self._frontier()
+        vertices = self._vertices(frontier)
+        known = vertices
+        if vertices.size:
+            known = lowest(frontier.compose(vertices, vertices)[0][:2].astype(float))
+            stairs = make_stairs(vertices, known, self.count)
+            self._aim(stairs.weights, stairs.tops, stairs.tops)
+        for index in long:
+            self.optimizer.explore(index, EVERYTHING)
+        return known
 
-    def _changed_paths(self, weight: Floats, cost: Floats, sums: Floats) -> tuple[Floats, Floats]:
-        changes = self.model.changes
-        assert changes is not None
-        prices = np.tensordot(weight @ self.model.forms, changes, 1)
-        prices[changes[0] >= LARGEST] = np.inf
-        # Axes: old mode, new mode, device.
-        trials = cost.reshape(self.modes, 1, self.devices) + prices[:, :, None]
-        origin = trials.argmin(axis=0)
-        least = np.take_along_axis(trials, origin[None], 0)[0]
-        figures = self.model.forms @ changes[:, origin, np.arange(self.modes)[:, None]].reshape(
-            changes.shape[0], -1
-        )
-        device = np.tile(np.arange(self.devices), self.modes)
-        return least.reshape(-1), sums[:, origin.reshape(-1) * self.devices + device] + figures
-
-    def _find_corners(self) -> None:
-        """Set the corners between neighbouring vertices of the hull, and their weights."""
-        others = np.zeros(len(self.model.limits) - 2)
-        most = sum(table.criteria[:2].max(axis=1, initial=0).astype(float) for table in self.tables)
-        # Ties are broken by the other criterion, which weighs less than one unit in all.
-        tie = 1 / (1 + np.asarray(most))
-        ends = self._supported(np.array([[1.0, tie[1], *others], [tie[0], 1.0, *others]]))
-        if not np.isfinite(ends).all():
-            return
-        vertices = [tuple(ends[0]), tuple(ends[1])]
-        done: set[tuple[tuple[float, ...], tuple[float, ...]]] = set()
-        while len(vertices) < CORNERS:
-            pairs = [p for p in pairwise(vertices) if p not in done]
-            if not pairs:
-                break
-            done.update(pairs)
-            weights = np.array([[a[1] - b[1], b[0] - a[0], *others] for a, b in pairs])
-            found = self._supported(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9))
-            vertices = sorted({*vertices, *map(tuple, found[np.isfinite(found[:, 0])])})
-            vertices = [
-                v for k, v in enumerate(vertices) if not k or v[1] < min(u[1] for u in vertices[:k])
-            ]
-        pairs = list(pairwise(vertices)) or [(vertices[0], vertices[0])]
-        slopes = np.array([[a[1] - b[1] + 1, b[0] - a[0] + 1, *others] for a, b in pairs])
-        self.weights = slopes / slopes.sum(axis=1, keepdims=True)
-        self.corners = np.array([[b[0], a[1]] for a, b in pairs])
-
-    def _inside(self, totals: Floats) -> Ints:
-        """Return the columns below some corner, from bounds of shape (scores, n)."""
-        tops = (self.weights[:, :2] * self.corners).sum(axis=1)
-        return np.flatnonzero((totals <= (tops + np.abs(tops) * SLACK)[:, None]).any(axis=0))
-
-    def _useful_ways(self, position: int, table: ModuleTable) -> Ints:
-        if self.bounds is None:
-            return np.arange(len(table.entry))
-        before = self.bounds.before[position][:, table.entry]
-        after = self.bounds.after[position][:, table.exit]
-        return self._inside(before + self.weights @ table.criteria + after)
-
-    def _extend(self, labels: _Labels, position: int, ways: Ints) -> _Labels:
-        table = self.tables[position]
-        labels, origin = self._changed(labels, position)
-        parts = []
-        entries = table.entry[ways]
-        for state in np.unique(labels.states):
-            here = np.flatnonzero(labels.states == state)
-            through = ways[entries == state]
-            step = max(1, BLOCK // max(1, len(through)))
-            for first in range(0, len(here) if len(through) else 0, step):
-                some = here[first : first + step]
-                parts.append(self._pairs(labels, position, some, through))
-        parents = np.concatenate([part[0] for part in parts] or [np.zeros(0, np.int64)])
-        taken = np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)])
-        criteria = labels.criteria[:, parents] + table.criteria[:, taken]
-        exits = table.exit[taken]
-        keep = undominated(criteria, exits, criteria.sum(axis=0, dtype=float))
-        return _Labels(exits[keep], criteria[:, keep], origin[parents[keep]], taken[keep])
-
-    def _pairs(
-        self, labels: _Labels, position: int, some: Ints, through: Ints
-    ) -> tuple[Ints, Ints]:
-        """Return label and way of the pairs worth keeping."""
-        table = self.tables[position]
-        if self.bounds is None:
-            return np.repeat(some, len(through)), np.tile(through, len(some))
-        paid = self.weights @ labels.criteria[:, some]
-        after = self.bounds.after[position][:, table.exit[through]]
-        ahead = self.weights @ table.criteria[:, through] + after
-        tops = (self.weights[:, :2] * self.corners).sum(axis=1)
-        tops += np.abs(tops) * SLACK
-        keep = np.zeros((len(some), len(through)), bool)
-        for row, top in enumerate(tops):
-            rows = np.flatnonzero(paid[row] + ahead[row].min() <= top)
-            if len(rows):
-                keep[rows] |= paid[row, rows, None] + ahead[row] <= top
-        label, way = np.nonzero(keep)
-        return some[label], through[way]
-
-    def _changed(self, labels: _Labels, position: int) -> tuple[_Labels, Ints]:
-        """Return the labels in every mode they can change to, and where each came from."""
-        changes, count = self.model.changes, len(labels.states)
-        if changes is None or not position:
-            return labels, np.arange(count)
-        origin, targets = (
-            np.repeat(np.arange(count), self.modes),
-            np.tile(np.arange(self.modes), count),
-        )
-        moves = changes[:, labels.states[origin] // self.devices, targets]
-        keep = np.flatnonzero(moves[0] < LARGEST)
-        origin, targets, moves = origin[keep], targets[keep], moves[:, keep]
-        states = targets * self.devices + labels.states[origin] % self.devices
-        criteria = labels.criteria[:, origin] + self.model.forms @ moves
-        keep = undominated(criteria, states, criteria.sum(axis=0, dtype=float))
-        origin = origin[keep]
-        moved = _Labels(
-            states[keep], criteria[:, keep], labels.parents[origin], labels.ways[origin]
-        )
-        return moved, origin
-
-
-def _front_of(criteria: Ints) -> Ints:
-    """Return the nondominated columns, all dominated ones removed."""
-    columns = undominated(criteria, np.zeros(criteria.shape[1], np.int64), criteria[0] * 1.0)
-    if len(criteria) <= 2:
-        return columns
-    table = criteria[:, columns]
-    keep = [
-        not ((table <= table[:, [k]]).all(axis=0) & (table < table[:, [k]]).any(axis=0)).any()
-        for k in range(len(columns))
-    ]
-    return np.asarray(columns[np.array(keep, bool)])
+    def _aim(self, weights: Floats, tops: Floats, scales: Floats) -> None:
+        """Prune ways that break a limit or are above all these ceilings."""
+        single = single_scores(self.model)
+        limits = single.take(np.flatnonzero(single.slopes == 0).tolist())
+        sides = Scores(weights, np.maximum(scales, TINY), np.zeros(len(weights)))
+        scores = replace(join(limits, sides), either=True)
+        self.optimizer.aim(scores, np.concatenate([limits.ceilings(0), tops]))

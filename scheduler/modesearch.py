@@ -1,7 +1,8 @@
 """Search over the operating points of the whole platform, most promising first.
 
-Path bounds of all modes are computed at once; then modes are searched in blocks, each with the best
-plan of the earlier ones to prune by, and modes that cannot hold a better plan are left out.
+Few modes are searched at once. Of many, path bounds are computed first; then they are searched in
+blocks, each with the best plan of the earlier ones to prune by, and modes that cannot hold a better
+plan are left out.
 Invariant: the lower bound holds for every mode, searched or not.
 """
 
@@ -47,7 +48,7 @@ class ModeSearch:
     def run(self) -> float:
         """Search; return a lower bound of the value, infinite if there is provably no plan."""
         model = self.model
-        if len(model.modes) == 1 or model.changes is not None:
+        if len(model.modes) <= BLOCK or model.changes is not None:
             return self._search(model)
         self._ahead = 0.0
         bounds = Optimizer(model, self._known, self.late).mode_bounds()

@@ -23,7 +23,7 @@ from heterolith.scheduler.power import can_exceed
 from heterolith.scheduler.search import Guide, ModuleSearch
 from heterolith.scheduler.ways import ModuleTable, merge, table_crossing
 
-EASY = 1024
+EASY = 2048
 """A module with at most this many selections is enumerated without bounds; fewer if power is
 watched, since its columns are not compared."""
 EFFORT = 36_000_000
@@ -36,6 +36,8 @@ LABELS = 400_000
 """Candidates that may be compared in a composition."""
 RESERVE = 0.4
 """Part of the effort that is kept for the second of two attempts at a module."""
+EARLY = 6_000_000
+"""Cells of a module's table for which the bounds of paths may be tight enough."""
 LARGEST_SHARE = 0.3
 """Part of the effort left that one module may take: modules need very different widths."""
 
@@ -64,6 +66,7 @@ class Optimizer:
         hard = [i for i, program in enumerate(self.programs) if not _is_easy(model, program)]
         self.hard = sorted(hard, key=lambda index: len(self.programs[index].steps))
         self.scores = single_scores(model)
+        self.tops: Floats | None = None
         self.point: Floats | None = None
         self.priced_row = len(self.scores.slopes)
         self.lower_bound = 0.0
@@ -83,8 +86,8 @@ class Optimizer:
         if self._open():
             self._compose(self.labels // 8)
             if len(self.programs) > 1:
+                self._widen(EARLY)
                 self._sharpen()
-                self._compose(self.labels // 8)
             self._widen()
             self._tune()
         spare = max(0.0, self.effort / EFFORT)
@@ -127,6 +130,24 @@ class Optimizer:
         """Return all Pareto-optimal ways through a module that keep the limits."""
         return self._easy(program, EVERYTHING)
 
+    def totals(self, weights: Floats) -> Floats:
+        """Return least scores of a whole plan under weights by criteria, shape (scores,)."""
+        trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
+        crossings = [self._crossing(index, trial) for index in range(len(self.programs))]
+        return self._chain(crossings, weights).totals
+
+    def aim(self, scores: Scores, tops: Floats) -> None:
+        """Prune by other scores and ceilings from now on."""
+        self.scores, self.tops = scores, tops
+        self._crossings.clear()
+
+    def explore(self, index: int, effort: int) -> None:
+        """Make the table of a module, complete if it takes no more cells than ``effort``."""
+        table = self._search(index, self._guide(index), effort)
+        self.tables[index] = table
+        if table.complete:
+            self._crossings.pop(index)
+
     def _search(self, index: int, guide: Guide, effort: int, *, watch: bool = True) -> ModuleTable:
         if self.late():
             effort = 0
@@ -142,7 +163,8 @@ class Optimizer:
         bounds = self._bounds()
         weights = self.scores.weights @ self.model.forms
         tails = self.relaxation.tails(self.programs[index].module, weights, bounds.after[index])
-        ceilings = np.tile(self.scores.ceilings(self.best.value - 1)[:, None], self.model.states)
+        tops = self.scores.ceilings(self.best.value - 1) if self.tops is None else self.tops
+        ceilings = np.tile(tops[:, None], self.model.states)
         return Guide(self.scores, weights, bounds.before[index], tails, ceilings)
 
     def _exit_guide(self, index: int, row: int) -> Guide:
@@ -164,7 +186,9 @@ class Optimizer:
         return Guide(scores, weights, before, tails, ceilings, exit_rows=True)
 
     def _sharpen(self) -> None:
-        """Find the least scores of the open modules under the best multipliers."""
+        """Find the least scores of the open modules under the best multipliers, and a plan."""
+        if not self._open():
+            return
         row = self.priced_row if self.point is not None else 0
         single = len(self.model.limits) == 1
         reserve = self.effort * (0.0 if single else RESERVE)
@@ -185,18 +209,25 @@ class Optimizer:
                 table = replace(table, dropped=min(table.dropped, known.dropped))
             self.tables[index] = merge(known, table)
         self._raise_bound()
+        self._compose(self.labels // 8)
 
-    def _widen(self) -> None:
-        """Make the tables of the open modules anew, as wide as effort allows."""
+    def _widen(self, most: int | None = None) -> None:
+        """Make the tables of the open modules anew, as wide as effort allows.
+
+        With ``most`` cells per module it goes on only while they are enough.
+        """
         rows = self._open()
         for count, index in zip(range(len(rows), 0, -1), rows, strict=True):
             effort = int(self.effort * max(LARGEST_SHARE, 1 / count))
+            effort = effort if most is None else min(most, effort)
             table = self._search(index, self._guide(index), effort)
             if table.complete:
                 self.tables[index] = table
                 self._crossings.pop(index)
-            else:
-                self.tables[index] = merge(self.tables[index], table)
+                continue
+            self.tables[index] = merge(self.tables[index], table)
+            if most is not None:
+                break
 
     def _crossing(self, index: int, scores: Scores) -> Floats:
         """Return least scores of a module: exact from a complete table, else relaxed."""
@@ -230,13 +261,7 @@ class Optimizer:
         self.scores = single_scores(self.model)
         self._crossings.clear()
         if len(self.model.limits) > 1:
-
-            def totals(weights: Floats) -> Floats:
-                trial = Scores(weights, np.ones(len(weights)), np.zeros(len(weights)))
-                crossings = [self._crossing(i, trial) for i in range(len(self.programs))]
-                return self._chain(crossings, weights).totals
-
-            priced, self.point = tune(self.model, totals, self.point)
+            priced, self.point = tune(self.model, self.totals, self.point)
             self.priced_row = len(self.scores.slopes)
             self.scores = join(self.scores, priced)
         self._raise_bound()
@@ -270,4 +295,4 @@ def _is_easy(model: Model, program: Program) -> bool:
     """Whether a module can be enumerated without bounds."""
     selections = math.prod(len(model.options[step.task]) for step in program.steps)
     selections *= len(model.modes)
-    return selections <= (EASY // 16 if can_exceed(model, program) else EASY)
+    return selections <= (EASY // 32 if can_exceed(model, program) else EASY)

@@ -36,9 +36,9 @@ WIDE_ENOUGH = 2000
 class Guide:
     """Bounds that prune a module's table.
 
-    A column is kept if *all* its bounds stay below their ceilings. With ``exit_rows`` the rows are
-    instead one score, once per device on which the module may end; then *one* of them suffices, and
-    the table is reduced to the least score per entry and exit.
+    A column is kept if *all* its bounds stay below their ceilings, or as `Scores.either` says. With
+    ``exit_rows`` the rows are instead one score, once per device on which the module may end; then
+    *one* of them suffices, and the table is reduced to the least score per entry and exit.
 
     Attributes
     ----------
@@ -64,7 +64,12 @@ class Guide:
     def useful(self, bounds: Floats, entries: Ints) -> Ints:
         """Return the columns worth keeping, from bounds of shape (rows, n)."""
         below = bounds <= self.ceilings.take(entries, axis=1)
-        return np.flatnonzero(below.any(axis=0) if self.exit_rows else below.all(axis=0))
+        if self.exit_rows:
+            return np.flatnonzero(below.any(axis=0))
+        if self.scores.either:
+            aimed = self.scores.slopes > 0
+            return np.flatnonzero(below[aimed].any(axis=0) & below[~aimed].all(axis=0))
+        return np.flatnonzero(below.all(axis=0))
 
     def ranks(self, bounds: Floats) -> Floats:
         """Return `Scores.ranks` of columns."""

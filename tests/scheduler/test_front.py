@@ -59,6 +59,17 @@ def test_front_equals_brute_force(seed: int, accuracy: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("seed", range(150))
+def test_front_of_modules_called_long_equals_brute_force(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost where modules are pruned by plans from narrow tables."""
+    monkeypatch.setattr("heterolith.scheduler.front.LONG", 0)
+    monkeypatch.setattr("heterolith.scheduler.front.NARROW", 0)
+    monkeypatch.setattr("heterolith.scheduler.search.NARROWEST", 1 + seed % 5)
+    test_front_equals_brute_force(seed, accuracy=False)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_replanning_equals_solving_anew(seed: int) -> None:
     """For any deadline, power cap and lost device the energy is that of a new solution."""

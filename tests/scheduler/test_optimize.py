@@ -57,9 +57,13 @@ def starved(hard: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hard")
+@pytest.mark.parametrize("early", [0, optimize.EARLY])
 @pytest.mark.parametrize("seed", range(150))
-def test_bounded_search_equals_brute_force(seed: int) -> None:
-    """Narrow, sharpened and widened tables together give the proved optimum."""
+def test_bounded_search_equals_brute_force(
+    seed: int, early: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Narrow, sharpened (only without early cells) and widened tables give the proved optimum."""
+    monkeypatch.setattr(optimize, "EARLY", early)
     problem = problem_of(seed)
     expected, found = best(problem), solve(problem)
     if expected is None:

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from heterolith.errors import InputError
+from heterolith.scheduler import modesearch
 from heterolith.scheduler.assemble import to_plan
 from heterolith.scheduler.check import check
 from heterolith.scheduler.explain import explain_infeasible
@@ -69,6 +70,15 @@ def test_equals_brute_force_and_passes_the_checker(seed: int) -> None:
     assert found.objective == pytest.approx(expected, rel=max(slack, 1e-12))
     assert found.gap <= slack
     assert check(problem, assemble(problem, found)) == ()
+
+
+@pytest.mark.parametrize("seed", range(0, 500, 3))
+def test_modes_searched_block_by_block_give_the_optimum(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modes that bounds of paths rule out, and the order of the others, change nothing."""
+    monkeypatch.setattr(modesearch, "BLOCK", 1 + seed % 3)
+    test_equals_brute_force_and_passes_the_checker(seed)
 
 
 def test_the_cases_are_neither_all_feasible_nor_all_alike() -> None:
