@@ -4,9 +4,10 @@ Run: python benchmarks/cost_models_cpu.py [--threads N] [--budget SECONDS]
 [--keep FOLDER --step draw|measure|fit] [--json], on an idle machine. Only the step `measure`, a
 minute or two, needs the machine for itself; --keep carries networks and times from step to step.
 
-Probes (`heterolith.metrics.sweep`), the nine networks of the onnx wheel with random weights, and
-each of their distinct layers alone run in turns, one pass of each, until the probes have taken the
-budget; then a model is fitted to the probes alone and predicts the networks' layers. What bounds
+Probes (`heterolith.metrics.sweep`) and the nine networks of the onnx wheel with random weights run
+in turns, one pass of each, every network on a worker of its own, until the probes have taken the
+budget; then a model is fitted to the probes alone and predicts the networks' layers. Each distinct
+layer of the networks alone, and more probes, run in every third turn. What bounds
 any prediction is reported beside it: `repeatable` compares the networks' odd passes with the even
 ones, `alone` each layer with the same layer timed outside its network, `elsewhere` with the same
 layer in other places of networks. `curve` fits more probes, of
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 
 from heterolith import api, metrics
 from heterolith.metrics import Subject
-from heterolith.metrics.models import CostModel, Samples, evaluate, layer_row, make_samples
+from heterolith.metrics.models import CostModel, Samples, evaluate, layer_rows, make_samples
 from heterolith.metrics.sweep import KINDS, probes
 from heterolith.sw import CpuWorker
 from heterolith.sw.network import Layer, Network
@@ -39,6 +41,8 @@ from heterolith.sw.offload import VIEWS
 
 PROBES, MORE_PROBES = 200, 800
 FEWEST_PASSES = 7
+SELDOM, SELDOM_EVERY = ("alone", "more"), 3
+"""Groups that only what stands beside the result rests on, and how often they run."""
 BY_LAYER = ("mape", "within_10pct", "within_20pct", "coverage_90", "outside_range")
 
 Floats = NDArray[np.float64]
@@ -98,27 +102,28 @@ def measure(
     groups: Mapping[str, Sequence[Subject]], threads: int | None, budget_s: float
 ) -> tuple[dict[str, NDArray[Any]], float]:
     """Return times of each group's layers, shape (passes, layers), and seconds in the first."""
-    workers = {name: CpuWorker(threads) for name in groups}
+    workers = {name: [CpuWorker(threads) for _ in part] for name, part in groups.items()}
     timed = {name: metrics.passes(part, workers[name], 1) for name, part in groups.items()}
     times: dict[str, list[Any]] = {name: [] for name in groups}
     first, spent = next(iter(groups)), 0.0
     with metrics.pinned(threads):
         while spent < budget_s or len(times[first]) < FEWEST_PASSES:
             for name in groups:
+                if name in SELDOM and len(times[first]) % SELDOM_EVERY != 1:
+                    continue
                 begin = time.perf_counter()
                 times[name].append(next(timed[name]))
                 spent += time.perf_counter() - begin if name == first else 0.0
-    for worker in workers.values():
+    for worker in chain.from_iterable(workers.values()):
         worker.close()
     return {name: np.array(rows) for name, rows in times.items()}, spent
 
 
 def samples(part: Sequence[Subject], latency_ns: Floats) -> Samples:
     """Return samples of the layers that do work."""
-    pairs = [(subject.network, layer) for subject in part for layer in subject.network.layers]
+    works = [row for subject in part for row in layer_rows(subject.network).values()]
     rows = []
-    for (network, layer), value in zip(pairs, latency_ns.tolist(), strict=True):
-        row = layer_row(network, layer)
+    for row, value in zip(works, latency_ns.tolist(), strict=True):
         if row.get("calls"):
             rows.append({**row, "device": "cpu", "variant": "fp32", "latency_ns": value})
     return make_samples(rows)

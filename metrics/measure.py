@@ -58,13 +58,13 @@ def pinned(threads: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def one_pass(subjects: Sequence[Subject], worker: Worker, times: list[int]) -> None:
-    """Run every layer of every subject once and append its time in ns.
+def one_pass(subjects: Sequence[Subject], workers: Sequence[Worker], times: list[int]) -> None:
+    """Run every layer of every subject once, on its worker, and append its time in ns.
 
     Inputs are written anew and tensors dropped after their last use, so that a layer finds memory
     and caches as in an inference: its input just written, its output's memory used before.
     """
-    for subject in subjects:
+    for subject, worker in zip(subjects, workers, strict=True):
         last = _last_uses(subject.network)
         values: dict[str, Array] = {name: array.copy() for name, array in subject.inputs.items()}
         for index, layer in enumerate(subject.network.layers):
@@ -88,7 +88,7 @@ def _last_uses(network: Network) -> dict[str, int]:
 
 def passes(
     subjects: Sequence[Subject],
-    worker: Worker,
+    worker: Worker | Sequence[Worker],
     warmup: int,
     unfinished: list[int] | None = None,
 ) -> Iterator[Times]:
@@ -96,17 +96,21 @@ def passes(
 
     Parameters
     ----------
+    worker
+        One for all subjects, or one for each: a layer then works in memory that its own network
+        left behind, as in use.
     warmup
         Untimed passes before the first timed one.
     unfinished
         Gets the times of the pass under way, for whoever is interrupted in it.
     """
+    workers = worker if isinstance(worker, Sequence) else [worker] * len(subjects)
     for _ in range(warmup):
-        one_pass(subjects, worker, [])
+        one_pass(subjects, workers, [])
     times = [] if unfinished is None else unfinished
     while True:
         times.clear()
-        one_pass(subjects, worker, times)
+        one_pass(subjects, workers, times)
         yield np.array(times, dtype=np.int64)
 
 

@@ -3,7 +3,7 @@
 from heterolith.metrics.models.costmodel import CostModel, Prediction, refuse_outside
 from heterolith.metrics.models.crossval import Errors
 from heterolith.metrics.models.evaluate import Evaluation, evaluate
-from heterolith.metrics.models.features import layer_row, network_samples
+from heterolith.metrics.models.features import layer_row, layer_rows, network_samples
 from heterolith.metrics.models.physics import Form
 from heterolith.metrics.models.read import data_hash, read
 from heterolith.metrics.models.samples import Samples, join, make_samples
@@ -21,6 +21,7 @@ __all__ = [
     "evaluate",
     "join",
     "layer_row",
+    "layer_rows",
     "load",
     "make_samples",
     "network_samples",

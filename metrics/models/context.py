@@ -46,7 +46,7 @@ def coldness(network: Network, layer: Layer) -> tuple[float, float]:
     for before in reversed(network.layers[:place]):
         if before.op in VIEWS:
             continue
-        touched += _touched_bytes(network, before)
+        touched += touched_bytes(network, before)
         first = first or touched or 1
         if before.op == layer.op:
             return _lost(first), _lost(touched)
@@ -55,7 +55,7 @@ def coldness(network: Network, layer: Layer) -> tuple[float, float]:
     return _lost(first or _COLD_BYTES), 1.0
 
 
-def _touched_bytes(network: Network, layer: Layer) -> int:
+def touched_bytes(network: Network, layer: Layer) -> int:
     """Return the bytes that a layer leaves in caches; a transposition is a view to numpy."""
     if layer.op == "Transpose":
         return 0

@@ -16,8 +16,18 @@ from heterolith.metrics.models.crossval import Errors
 from heterolith.metrics.models.intervals import Spread
 from heterolith.metrics.models.physics import Form, Physics
 from heterolith.metrics.models.samples import Floats, Samples, column_of
-from heterolith.metrics.models.terms import ALIKE
 
+RANGED = (
+    "images",
+    "input_elements",
+    "macs",
+    "steps",
+    "activation_elements",
+    "weight_elements",
+    "gather_elements",
+    "output_elements",
+)
+"""Work that bounds what a model may be asked; how it is computed follows from it."""
 UNKNOWN = "was never fitted"
 SLACK = 1e-6
 """Relative distance beyond the fitted range that still counts as inside: rounding."""
@@ -153,7 +163,10 @@ class CostModel:
             found.append(crossval.errors(predicted, target, names, group))
             if group == by:
                 families = samples.labels["family"]
-                self.spread_ = intervals.fit(predicted, target, families, labels, self.level)
+                layers = bool((samples.labels["layer"] != "").all())
+                self.spread_ = intervals.fit(
+                    predicted, target, families, labels, self.level, layers
+                )
         self.errors_ = tuple(found)
 
     def predict(self, samples: Samples) -> Prediction:
@@ -215,9 +228,8 @@ def _note(reasons: NDArray[np.object_], rows: Any, text: str) -> None:  # noqa: 
 
 
 def _columns(samples: Samples) -> dict[str, Floats]:
-    """Return the columns whose range counts: work by family, clocks, and latency behind a rate."""
-    uncounted = ("calls", *ALIKE)
-    work = {n: c for n, c in samples.work.items() if n.partition(".")[0] not in uncounted}
+    """Return the columns whose range counts: work by family, and clocks."""
+    work = {n: c for n, c in samples.work.items() if n.partition(".")[0] in RANGED}
     return {**work, **samples.clocks}
 
 

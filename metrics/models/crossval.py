@@ -149,7 +149,7 @@ def summary(form: Form) -> Mapping[str, Any]:
     """Return a form's name and choices in words."""
     return {
         "by_family": form.by_family,
-        "shared": form.shared,
+        "stepwise": form.stepwise,
         "order": form.order,
         "beta": form.beta,
         "residual": form.residual,

@@ -8,9 +8,11 @@ conformal prediction (Lee, Barber, Willett, arXiv:2306.06342). A kind is an oper
 decade of the predicted value; kinds with few rows borrow the common scale. A group's scores are
 taken over scales that its own errors had no part in: else the largest errors shrink their own.
 
-The scale is known from k groups only: the quantile is widened as Student's t with k - 1 degrees of
-freedom is against the normal distribution. Without any assumption k groups support a level of
-k / (k + 1) at most; `Spread.supported` says so.
+The scale is known from few independent scores only, so that the quantile is widened as Student's t
+is against the normal distribution. Rows of whole networks differ in batch or mode: k groups are k
+scores. Layers differ in shape: how far those of a group err together is seen in the scores (Kish,
+Survey Sampling, 1965, section 5.4). Without any assumption k groups support a level of k / (k + 1)
+at most; `Spread.supported` says so.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heterolith.metrics.models.samples import Floats, Strings
 
@@ -70,7 +73,12 @@ def kinds(predicted: Floats, families: Strings) -> Strings:
 
 
 def fit(
-    predicted: Floats, measured: Floats, families: Strings, groups: Strings, level: float
+    predicted: Floats,
+    measured: Floats,
+    families: Strings,
+    groups: Strings,
+    level: float,
+    layers: bool = False,
 ) -> Spread:
     """Return the spread of predictions made out of fold.
 
@@ -80,6 +88,8 @@ def fit(
         Shape (n,); rows without a finite prediction are left out.
     families, groups
         Operator family and group of each row.
+    layers
+        Whether the rows of a group are layers, each another shape; else a group counts as one.
     """
     from scipy import stats
 
@@ -100,10 +110,29 @@ def fit(
     order = np.argsort(score)
     reached = np.cumsum(weight[order]) / weight.sum()
     index = min(int(np.searchsorted(reached, level - 1e-12)), len(order) - 1)
-    few = float(stats.t.ppf((1 + level) / 2, len(names) - 1) / stats.norm.ppf((1 + level) / 2))
+    degrees = (_independent(score, member, sizes) if layers else len(names)) - 1
+    few = float(stats.t.ppf((1 + level) / 2, degrees) / stats.norm.ppf((1 + level) / 2))
     quantile = max(float(score[order][index]) * few, SMALLEST)
     scales = _scales(error, kind, weight)
     return Spread(level=level, quantile=quantile, scales=scales, groups=len(names))
+
+
+def _independent(score: Floats, member: NDArray[np.intp], sizes: NDArray[np.intp]) -> float:
+    """Return how many independent scores there are: groups if each has one size, at most rows.
+
+    Rows over Kish's design effect, 1 + (rows of a group - 1) x correlation within groups, where the
+    analysis of variance gives the correlation.
+    """
+    rows, groups = len(score), len(sizes)
+    usual = (rows - (sizes**2).sum() / rows) / (groups - 1)
+    if rows == groups or usual <= 1:
+        return float(groups)
+    means = np.bincount(member, score) / sizes
+    between = float(sizes @ (means - score.mean()) ** 2) / (groups - 1)
+    within = float(((score - means[member]) ** 2).sum()) / (rows - groups)
+    total = between + (usual - 1) * within
+    alike = min(1.0, max(0.0, (between - within) / total)) if total > 0 else 1.0
+    return max(float(groups), float(rows / (1 + (usual - 1) * alike)))
 
 
 def _scales(error: Floats, kind: Strings, weight: Floats) -> dict[str, float]:

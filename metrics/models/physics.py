@@ -22,8 +22,8 @@ class Form:
     ----------
     by_family
         Coefficients per operator family (latency).
-    shared
-        With ``by_family``: elements cost the same in every family, code and operations do not.
+    stepwise
+        With ``by_family``: a family has its call; the steps of a layer cost the same in all.
     order
         p of `terms`: how far arithmetic and traffic overlap (latency).
     beta
@@ -33,7 +33,7 @@ class Form:
     """
 
     by_family: bool = False
-    shared: bool = False
+    stepwise: bool = False
     order: float = 1.0
     beta: float = 0.0
     residual: bool = False
@@ -66,12 +66,12 @@ def forms(samples: Samples, metric: str) -> list[Form]:
     if metric != "latency":
         clocked = any(len(set(column.tolist())) > 1 for column in samples.clocks.values())
         return [Form(beta=beta) for beta in ((0.0, 0.35, 0.7, 1.0) if clocked else (0.0,))]
-    # only where work says how a layer is computed can an element cost the same in every family
-    detailed = bool(samples.total("right_elements").any())
+    # only where work says how a layer is computed can it be a sum of steps
+    detailed = bool(samples.total("array_calls").any())
     freedoms = ((False, False), *(((True, True),) if detailed else ()), (True, False))
     return [
-        Form(by_family=own, shared=shared, order=order)
-        for own, shared in freedoms
+        Form(by_family=own, stepwise=stepwise, order=order)
+        for own, stepwise in freedoms
         for order in (1.0, 3.0)
     ]
 
@@ -80,7 +80,7 @@ def fit(samples: Samples, metric: str, form: Form) -> Physics:
     """Fit the physical model, and its residual if the form has one."""
     target = samples.targets[metric]
     candidates = (
-        terms.latency_terms(samples, form.by_family, form.shared)
+        terms.latency_terms(samples, form.by_family, form.stepwise)
         if metric == "latency"
         else terms.power_terms(samples, form.beta)
     )

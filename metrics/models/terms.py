@@ -32,9 +32,6 @@ FEATURES = (
     "output_elements",
     "activation_elements",
     "weight_elements",
-    "fused_elements",
-    "padded_elements",
-    "runs",
     "parts",
     "left_elements",
     "right_elements",
@@ -42,10 +39,30 @@ FEATURES = (
     "cold_kernels",
 )
 """Features with a term of their own, beside multiply-accumulates."""
-OPERATOR = ("calls", "steps")
-"""Features that mean something else in each family: code, or an operation."""
-COUNTED = ("calls", "parts", "cold_calls", "cold_kernels")
+STEPWISE = (
+    "array_calls",
+    "filled_elements",
+    "copied_elements",
+    "gather_elements",
+    "runs",
+    "passed_elements",
+    "strided_elements",
+    "strided_rows",
+    "parts",
+    "left_elements",
+    "right_elements",
+    "vectors",
+    "vector_elements",
+    "weight_elements",
+    "cold_elements",
+    "cold_calls",
+    "cold_kernels",
+)
+"""Features of a model of steps, beside products: each costs the same in every family."""
+COUNTED = ("calls", "array_calls", "parts", "vectors", "cold_calls", "cold_kernels")
 """Features that are counted, not moved: each costs the host some time."""
+MOVED = ("activation_elements", "weight_elements", "cold_elements")
+"""Features that memory moves."""
 ALIKE = ("cold_calls", "cold_kernels")
 """Features that cost the same in every family: caches know of none."""
 FEWEST_ROWS = 6
@@ -148,7 +165,7 @@ def references(samples: Samples) -> dict[str, float]:
     }
 
 
-def latency_terms(samples: Samples, by_family: bool, shared: bool = False) -> list[Term]:
+def latency_terms(samples: Samples, by_family: bool, stepwise: bool = False) -> list[Term]:
     """Return candidate terms of latency, those that some row has.
 
     Parameters
@@ -156,8 +173,8 @@ def latency_terms(samples: Samples, by_family: bool, shared: bool = False) -> li
     by_family
         Give elements, steps and calls a coefficient per operator family that enough rows have;
         otherwise only multiply-accumulates have one, per variant.
-    shared
-        With ``by_family``, for steps and calls alone: moving an element costs the same in each.
+    stepwise
+        Take a layer as a call of its family and the steps it is made of, whatever the family.
     """
     variants = sorted(set(samples.labels["variant"].tolist()))
     features = samples.features()
@@ -166,24 +183,28 @@ def latency_terms(samples: Samples, by_family: bool, shared: bool = False) -> li
         Term(feature="images", kind=OVERHEAD, clock="host_mhz"),
         Term(feature="input_elements", kind=OVERHEAD, clock="memory_mhz", in_bytes=True),
     ]
-    for family in features.get("macs", ()):
+    multiplied = (
+        [("product_macs", "")] if stepwise else [("macs", f) for f in features.get("macs", ())]
+    )
+    for feature, family in multiplied:
         terms += [
-            Term(feature="macs", kind=ARITHMETIC, clock="core_mhz", family=family, variant=v)
+            Term(feature=feature, kind=ARITHMETIC, clock="core_mhz", family=family, variant=v)
             for v in variants
         ]
-    for feature in FEATURES:
-        own = by_family and (feature in OPERATOR or not shared) and feature not in ALIKE
-        for family in _families(samples, feature, own):
+    for feature in ("calls", *STEPWISE) if stepwise else FEATURES:
+        own = by_family and feature not in ALIKE and (feature == "calls" or not stepwise)
+        for family in _families(samples, feature, own, 1 if stepwise else FEWEST_ROWS):
             terms += _of_feature(feature, family, samples)
     return _present(terms, samples)
 
 
-def _families(samples: Samples, feature: str, by_family: bool) -> tuple[str, ...]:
+def _families(samples: Samples, feature: str, by_family: bool, fewest: int) -> tuple[str, ...]:
+    """Return the families with a coefficient of their own, and ``""`` where others are left."""
     families = samples.features().get(feature, ())
     if not by_family:
         return ("",) if families else ()
     rows = {f: int(np.count_nonzero(samples.total(feature, f))) for f in families}
-    own = [family for family in families if family and rows[family] >= FEWEST_ROWS]
+    own = [family for family in families if family and rows[family] >= fewest]
     return tuple(own) if len(own) == len(families) else (*own, "")
 
 
@@ -194,7 +215,7 @@ def _of_feature(feature: str, family: str, samples: Samples) -> list[Term]:
         batched = feature == "calls" and bool((samples.total("images") > 1).any())
         return [call, *([replace(call, per_image=True)] if batched else [])]
     core = Term(feature=feature, kind=ARITHMETIC, clock="core_mhz", family=family)
-    if feature not in ("activation_elements", "weight_elements"):
+    if feature not in MOVED:
         return [core]
     dram = Term(feature=feature, kind=TRAFFIC, clock="memory_mhz", family=family, in_bytes=True)
     widths = len(set(samples.element_bytes().tolist())) > 1

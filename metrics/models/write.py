@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from io import StringIO
 
-from heterolith.metrics.models.features import layer_row
+from heterolith.metrics.models.features import layer_rows
 from heterolith.metrics.models.samples import WORK
 from heterolith.metrics.profile import Cost
 from heterolith.sw.network import Network
@@ -32,9 +32,9 @@ def to_csv(costs: Sequence[tuple[Network, Cost]], **columns: float | str) -> str
     names = [column.name for column in fields(Cost)]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, *ADDED, *columns])
+    works = {id(network): layer_rows(network) for network, _ in costs}
     for network, cost in costs:
-        layer = next(layer for layer in network.layers if layer.name == cost.layer)
-        work = layer_row(network, layer)
+        work = works[id(network)][cost.layer]
         writer.writerow(
             [
                 *(getattr(cost, name) for name in names),

@@ -29,6 +29,24 @@ def test_few_groups_widen_it_and_say_what_they_support() -> None:
     assert spread(5).supported == pytest.approx(5 / 6)
 
 
+def test_layers_widen_it_only_as_far_as_those_of_a_group_err_together() -> None:
+    """Independent layers of five networks count as many scores, layers with one error as five."""
+    rng = np.random.default_rng(2)
+    member = np.arange(400) % 5
+    groups, families = np.char.mod("g%d", member), np.array(["conv"] * 400)
+    predicted = np.full(400, 1e5)
+
+    def quantiles(error: np.ndarray) -> tuple[float, float]:
+        measured = predicted * np.exp(error)
+        given = (predicted, measured, families, groups, 0.9)
+        return intervals.fit(*given).quantile, intervals.fit(*given, layers=True).quantile
+
+    whole, apart = quantiles(rng.normal(0, 0.1, 400))
+    assert apart < 0.85 * whole
+    whole, together = quantiles((0.1 + 0.1 * member) * np.sign(rng.normal(size=400)))
+    assert together == pytest.approx(whole, rel=0.02)
+
+
 def test_one_group_has_no_interval() -> None:
     """Nothing is known of other networks: the interval is everything."""
     found = spread(1)

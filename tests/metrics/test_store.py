@@ -65,7 +65,8 @@ def test_a_model_without_interval_survives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "has schema 2, this version reads 1; update heterolith"),
+        ({"schema": 3}, "has schema 3, this version reads 2; update heterolith"),
+        ({"schema": 1}, "has schema 1, this version reads 2; update heterolith, or fit again"),
         ({"format": "other"}, "is no cost model"),
         ({"rows": 161}, "was changed after it was written: its sha256 does not fit"),
         ({"sha256": "0"}, "its sha256 does not fit; fit again"),

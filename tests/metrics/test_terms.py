@@ -7,26 +7,26 @@ from heterolith.metrics.models.terms import latency_terms
 
 def _samples(detailed: bool = True) -> Samples:
     """Return rows of two families, with what is known of how they are computed."""
-    more = {"right_elements": 5.0, "fused_elements": 3.0, "cold_calls": 0.5} if detailed else {}
-    rows = [
-        {"family": name, "calls": 1, "macs": 7 * i, "latency_ns": 9.0 * i, **more}
-        for name in ("conv", "pointwise")
-        for i in range(1, 9)
-    ]
+    rows = []
+    for name in ("conv", "pointwise"):
+        for i in range(1, 9):
+            row = {"family": name, "calls": 1, "macs": 7 * i, "latency_ns": 9.0 * i}
+            steps = {"array_calls": 5, "product_macs": 7 * i, "runs": 3.0, "cold_calls": 0.5}
+            rows.append({**row, **(steps if detailed else {})})
     return make_samples(rows)
 
 
-def test_shared_elements_leave_code_and_arithmetic_to_the_families() -> None:
-    """A call is other code in each family; an element is an element; caches know of no family."""
+def test_steps_cost_the_same_in_all_families_and_a_call_does_not() -> None:
+    """A layer's own is its call; products, rows and coldness know of no family."""
     own = {term.name for term in latency_terms(_samples(), by_family=True)}
-    shared = {term.name for term in latency_terms(_samples(), by_family=True, shared=True)}
-    assert {"calls conv", "calls pointwise", "macs conv", "cold_calls"} <= own & shared
-    assert {"fused elements conv", "fused elements pointwise"} <= own - shared
-    assert "fused elements" in shared - own
+    steps = {term.name for term in latency_terms(_samples(), by_family=True, stepwise=True)}
+    assert {"calls conv", "calls pointwise", "cold_calls"} <= own & steps
+    assert {"macs conv", "macs pointwise"} <= own - steps
+    assert {"product_macs", "runs", "array_calls"} <= steps - own
 
 
-def test_elements_are_shared_only_where_it_is_known_how_layers_are_computed() -> None:
+def test_layers_are_sums_of_steps_only_where_their_steps_are_known() -> None:
     """Whole networks and other tools' tables have the forms without."""
-    shared = Form(by_family=True, shared=True)
-    assert shared in forms(_samples(), "latency")
-    assert shared not in forms(_samples(detailed=False), "latency")
+    stepwise = Form(by_family=True, stepwise=True)
+    assert stepwise in forms(_samples(), "latency")
+    assert stepwise not in forms(_samples(detailed=False), "latency")

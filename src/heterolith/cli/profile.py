@@ -128,7 +128,7 @@ def _measure(session: Session, as_json: bool) -> None:
     """Time passes until there are enough or the budget is spent; keep each as it is made."""
     partial = None if session.out is None else session.out.with_name(session.out.name + PARTIAL)
     times = _kept(session, partial) if session.resume and partial is not None else []
-    worker = CpuWorker(session.threads)
+    workers = [CpuWorker(session.threads) for _ in session.subjects]
     deadline = time.monotonic() + session.budget_s if session.budget_s else float("inf")
     goal = session.repetitions if not session.budget_s else 10**6
     done = False
@@ -140,7 +140,7 @@ def _measure(session: Session, as_json: bool) -> None:
         ):
             bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
             progress.advance(bar, len(times))
-            timed = metrics.passes(session.subjects, worker, session.warmup, unfinished)
+            timed = metrics.passes(session.subjects, workers, session.warmup, unfinished)
             while len(times) < goal:
                 if len(times) >= FEWEST_PASSES and time.monotonic() > deadline:
                     break
@@ -150,7 +150,8 @@ def _measure(session: Session, as_json: bool) -> None:
                     _keep(session, partial, times)
         done = True
     finally:
-        worker.close()
+        for worker in workers:
+            worker.close()
         kept = times or ([unfinished] if unfinished else [])
         if session.out is not None and kept:
             write_atomic(session.out, to_csv(_rows(session, kept)).encode())
@@ -158,7 +159,7 @@ def _measure(session: Session, as_json: bool) -> None:
                 partial.unlink(missing_ok=True)
     rows = _rows(session, times)
     _, outliers = metrics.summarise(np.array(times))
-    _show(rows, worker.backend, "measured", as_json)
+    _show(rows, workers[0].backend, "measured", as_json)
     if not as_json:
         render.console().print(f"{len(times)} passes, {outliers} interrupted readings left out")
 
