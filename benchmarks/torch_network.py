@@ -7,6 +7,7 @@ benchmarks/torch_network.py MODEL.onnx prints the time of one inference.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,22 @@ def _pair(layer: Layer, key: str, default: int) -> tuple[int, ...]:
     return tuple(layer.attributes.get(key) or (default, default))
 
 
+@cache
+def _taps(
+    size: tuple[int, ...],
+    edges: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    ceil: bool,
+) -> Tensor:
+    """Return how many elements of a map, not of its padding, each window holds."""
+    import torch
+
+    ones = torch.nn.functional.pad(torch.ones(1, 1, *size), edges)
+    pool = torch.nn.functional.avg_pool2d
+    return pool(ones, kernel, stride, 0, ceil, divisor_override=1)
+
+
 def _pool(functional: ModuleType, layer: Layer, x: Tensor) -> Tensor:
     kernel, stride = _pair(layer, "kernel_shape", 1), _pair(layer, "strides", 1)
     top, left, bottom, right = layer.attributes.get("pads") or (0, 0, 0, 0)
@@ -33,7 +50,10 @@ def _pool(functional: ModuleType, layer: Layer, x: Tensor) -> Tensor:
         return functional.max_pool2d(x, kernel, stride, (top, left), ceil_mode=ceil)
     counted = bool(layer.attributes.get("count_include_pad", 0))
     if (top, left) != (bottom, right):
-        raise SystemExit("torch_network: uneven padding of an average pool is not mapped")
+        edges = (left, right, top, bottom)
+        taps = kernel[0] * kernel[1] if counted else _taps(x.shape[2:], edges, kernel, stride, ceil)
+        x = functional.pad(x, edges)
+        return functional.avg_pool2d(x, kernel, stride, 0, ceil, divisor_override=1) / taps
     return functional.avg_pool2d(x, kernel, stride, (top, left), ceil, counted)
 
 
