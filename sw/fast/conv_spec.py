@@ -11,8 +11,8 @@ from heterolith.sw.ops.window import Window
 # Layers of fewer places than this for each worker are cut by kernels, larger ones by rows.
 _FEW_PLACES = 96
 # So are those of Winograd's filtering with this many kernels for each tile: kernels are read from
-# far away, tiles are at hand.
-_KERNELS_PER_TILE = 2.5
+# far away, tiles are at hand. With fewer, preparing all tiles twice costs more.
+_KERNELS_PER_TILE = 4
 _MOST_PLANAR_CHANNELS = 4
 
 

@@ -59,8 +59,9 @@ def assigned(works: Sequence[Work], threads: int) -> list[list[Task]]:
                 task = Task(work, first, last)
                 shares[worker].append(task)
                 loads[worker] += task.cost_us
-    # Small ones first: what all read is then in a cache still, which large ones would sweep.
-    return [sorted(row, key=lambda task: task.cost_us) for row in shares]
+    # Alone, small ones first: what all read is then in a cache still, which large ones would sweep.
+    # Side by side the other way round, so that workers meet after short steps.
+    return [sorted(row, key=lambda task: task.cost_us, reverse=threads > 1) for row in shares]
 
 
 def _stays_whole(work: Work, threads: int, most_us: float) -> bool:

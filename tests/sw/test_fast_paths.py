@@ -128,13 +128,13 @@ def test_workers_share_kernels_where_there_is_little_else_to_share():
         "out": (28, 28),
         "channels": 64,
     }
-    many, some = ConvSpec(kernels=123, **spec), ConvSpec(kernels=122, **spec)
+    many, some = ConvSpec(kernels=196, **spec), ConvSpec(kernels=195, **spec)
     assert many.by_kernels(2, "winograd4")  # 49 tiles
     assert not some.by_kernels(2, "winograd4")
     assert not many.by_kernels(2, "winograd2")
     assert not many.by_kernels(2, "gather")
     assert not many.by_kernels(1, "winograd4")
-    assert not ConvSpec(kernels=123, **{**spec, "n": 2}).by_kernels(2, "winograd4")
+    assert not ConvSpec(kernels=196, **{**spec, "n": 2}).by_kernels(2, "winograd4")
     small = ConvSpec(kernels=64, **{**spec, "size": (13, 13), "out": (13, 13)})
     assert small.by_kernels(2, "gather")
     assert not small.by_kernels(2, "depthwise")
