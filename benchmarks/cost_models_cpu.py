@@ -251,8 +251,10 @@ def main() -> int:
     parser.add_argument("--step", choices=("all", "draw", "measure", "fit"), default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = report(options.keep or Path(folder), options)
+    with tempfile.TemporaryDirectory() as passing:
+        folder = options.keep or Path(passing)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = report(folder, options)
     if not found:
         return 0
     text = json.dumps(found, indent=1)
