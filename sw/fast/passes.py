@@ -2,7 +2,7 @@
 
 A ufunc of two arrays runs at 11 to 13 elements per ns, one of an array and a scalar at 5 to 6 when
 it takes maxima, and runs of memory shorter than numpy's buffer are first copied into it, which
-leaves 2 to 6 (float32, one core with AVX-512, **measured**). So bounds and biases are repeated into
+leaves 2 to 6 (float32, one core with AVX-512, trials). So bounds and biases are repeated into
 a row that is longer than the buffer and still fits a first-level cache, and the buffer is small.
 """
 

@@ -115,19 +115,22 @@ def test_convolutions_agree_on_every_path(case, path, block_bytes, small, thread
     assert np.abs(found - expected).max() <= 3e-5 * max(1, np.abs(expected).max())
 
 
+PLAIN_LAYER = {
+    "n": 1,
+    "size": (28, 28),
+    "kernel": (3, 3),
+    "strides": (1, 1),
+    "dilations": (1, 1),
+    "pads": (1, 1, 1, 1),
+    "group": 1,
+    "out": (28, 28),
+}
+"""What two layers of 28 x 28 places have in common."""
+
+
 def test_workers_share_kernels_where_there_is_little_else_to_share():
     """Few places, or many kernels for each tile: every kernel is then read by one worker alone."""
-    spec = {
-        "n": 1,
-        "size": (28, 28),
-        "kernel": (3, 3),
-        "strides": (1, 1),
-        "dilations": (1, 1),
-        "pads": (1, 1, 1, 1),
-        "group": 1,
-        "out": (28, 28),
-        "channels": 64,
-    }
+    spec = {"channels": 64, **PLAIN_LAYER}
     many, some = ConvSpec(kernels=196, **spec), ConvSpec(kernels=195, **spec)
     assert many.by_kernels(2, "winograd4")  # 49 tiles
     assert not some.by_kernels(2, "winograd4")
@@ -186,22 +189,12 @@ def test_winograd_stays_within_its_stated_error(path, kernel, bound):
 
 def test_paths_fit_the_shape():
     """Few channels from outside are read as they come; exact layers never take Winograd."""
-    base = {
-        "n": 1,
-        "size": (28, 28),
-        "kernel": (3, 3),
-        "strides": (1, 1),
-        "dilations": (1, 1),
-        "pads": (1, 1, 1, 1),
-        "group": 1,
-        "out": (28, 28),
-    }
-    deep = ConvSpec(channels=64, kernels=64, **base)
+    deep = ConvSpec(channels=64, kernels=64, **PLAIN_LAYER)
     assert paths_for(deep, from_input=False, winograd=True)[0].startswith("winograd")
     assert paths_for(deep, from_input=False, winograd=False) == ("gather",)
-    image = ConvSpec(channels=3, kernels=64, **base)
+    image = ConvSpec(channels=3, kernels=64, **PLAIN_LAYER)
     assert paths_for(image, from_input=True, winograd=True) == ("planar",)
-    each = ConvSpec(channels=64, kernels=64, **{**base, "group": 64})
+    each = ConvSpec(channels=64, kernels=64, **{**PLAIN_LAYER, "group": 64})
     assert paths_for(each, from_input=False, winograd=True) == ("depthwise",)
 
 
