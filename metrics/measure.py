@@ -23,6 +23,7 @@ from heterolith.metrics.profile import Cost
 from heterolith.metrics.work import moved_bytes
 from heterolith.sw.network import Array, Layer, Network
 from heterolith.sw.worker import Worker
+from heterolith.sw.workers.team import hold_blas
 
 OUTLIER = 5.0
 Times = NDArray[np.int64]
@@ -65,16 +66,21 @@ def one_pass(subjects: Sequence[Subject], workers: Sequence[Worker], times: list
     and caches as in an inference: its input just written, its output's memory used before.
     """
     for subject, worker in zip(subjects, workers, strict=True):
-        last = _last_uses(subject.network)
-        values: dict[str, Array] = {name: array.copy() for name, array in subject.inputs.items()}
-        for index, layer in enumerate(subject.network.layers):
-            worker.load(subject.network, layer)
-            begin = perf_counter_ns()
-            outputs = worker.run(layer, values)
-            times.append(perf_counter_ns() - begin)
-            values.update(zip(layer.outputs, outputs, strict=True))
-            for name in [name for name in values if last.get(name, index) <= index]:
-                del values[name]
+        with hold_blas():  # as a run of a plan does
+            _one_pass(subject, worker, times)
+
+
+def _one_pass(subject: Subject, worker: Worker, times: list[int]) -> None:
+    last = _last_uses(subject.network)
+    values: dict[str, Array] = {name: array.copy() for name, array in subject.inputs.items()}
+    for index, layer in enumerate(subject.network.layers):
+        worker.load(subject.network, layer)
+        begin = perf_counter_ns()
+        outputs = worker.run(layer, values)
+        times.append(perf_counter_ns() - begin)
+        values.update(zip(layer.outputs, outputs, strict=True))
+        for name in [name for name in values if last.get(name, index) <= index]:
+            del values[name]
 
 
 def _last_uses(network: Network) -> dict[str, int]:

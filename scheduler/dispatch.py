@@ -23,6 +23,7 @@ from heterolith.sw.network import Array, Network
 from heterolith.sw.segments.partition import Unit, units
 from heterolith.sw.segments.stretch import stretched
 from heterolith.sw.worker import UnitWorker, Worker
+from heterolith.sw.workers.team import hold_blas
 
 
 class Codec(Protocol):
@@ -280,7 +281,8 @@ def dispatch(
     run = _Run(network.outputs, work, workers, codec)
     for name, value in inputs.items():
         run.store.put(name, value)
-    _serve_all(run, queues)
+    with hold_blas():  # once, not for every layer
+        _serve_all(run, queues)
     outputs: dict[str, Array] = {}
     for name in network.outputs:
         result = run.store.take(name)

@@ -6,17 +6,28 @@ drops each tensor after its last reader. Invariant: inputs and constants are nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import Array, Layer, Network
-from heterolith.sw.ops import check, compute, fitting
-from heterolith.sw.ops.tiling import TILED, Finish, Job
+from heterolith.sw.numerics import prepared_numpy
+from heterolith.sw.ops import UNFIT, check, checked, fitting, maps, products, unfit
+from heterolith.sw.ops.tiling import BUFFER, BUFFERS, Crew, Job, Run
 from heterolith.sw.scores import score_layers, widen
 from heterolith.sw.workers.team import Team
+
+TILED: Mapping[str, Callable[[Job, Crew], Run]] = {
+    "AveragePool": maps.average_pool,
+    "Concat": maps.concat,
+    "Conv": products.conv,
+    "Gemm": products.gemm,
+    "LRN": maps.lrn,
+    "MaxPool": maps.max_pool,
+}
+"""Operators that are prepared and cut into parts, where they have one output."""
 
 
 def check_inputs(network: Network, inputs: Mapping[str, Array]) -> None:
@@ -75,7 +86,12 @@ def check_results(network: Network, layer: Layer, results: Sequence[Array]) -> N
             )
 
 
-def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -> tuple[Array, ...]:
+Results = tuple[Array, ...]
+Prepared = Callable[[Mapping[str, Array]], Results]
+"""A layer ready to run: its inputs and its residual by name, to its outputs."""
+
+
+def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -> Results:
     """Compute a layer: its operator, plus the residual, clamped by the activation.
 
     Parameters
@@ -95,33 +111,91 @@ def apply(layer: Layer, arrays: Mapping[str, Array], team: Team | None = None) -
     InputError
         If the operator is not known or the arrays do not fit it.
     """
+    return prepare(layer, arrays, team or Team(1))(arrays)
+
+
+def prepare(
+    layer: Layer, arrays: Mapping[str, Array], team: Team, *, scored: bool = False
+) -> Prepared:
+    """Return a layer ready to run, often and by several threads, on arrays of the same types.
+
+    Parameters
+    ----------
+    arrays
+        As for `apply`: shapes and dtypes count.
+    team
+        Threads to use.
+    scored
+        Guard scores (`heterolith.sw.scores`).
+
+    Raises
+    ------
+    InputError
+        As `apply`.
+    """
+    check(layer.op, layer.attributes)
     inputs = [arrays[name] if name else None for name in layer.inputs]
-    finish = Finish(arrays[layer.residual] if layer.residual else None, layer.activation)
     tiled = TILED.get(layer.op)
-    if tiled is not None and len(layer.outputs) == 1:
-        check(layer.op, layer.attributes)
+    if tiled is None or len(layer.outputs) > 1 or len({x.dtype for x in _present(inputs)}) != 1:
+        compute = _whole(layer)
+    else:
+        residual = arrays[layer.residual].shape if layer.residual else None
+        shapes = [None if x is None else x.shape for x in inputs]
+        (dtype,) = {x.dtype for x in _present(inputs)}
         with fitting(layer.op, inputs):
-            return (tiled(Job(layer.attributes, inputs, finish), team or Team(1)),)
-    results = compute(layer.op, layer.attributes, inputs, len(layer.outputs))
-    if finish.residual is None and finish.activation is None:
-        return results
-    first = results[0]
-    finish.check(first.shape)
-    held = [value for value in inputs if value is not None]
-    if not first.flags.writeable or any(np.may_share_memory(first, value) for value in held):
-        first = first.copy()
-    finish.apply(first, (slice(None),) * first.ndim)
-    return (first, *results[1:])
+            run = tiled(Job(layer.attributes, shapes, dtype, residual, layer.activation), team)
+
+        def compute(inputs: Sequence[Array | None], residual: Array | None) -> Results:
+            return (run(inputs, residual),)
+
+    buffer = BUFFERS.get(layer.op, BUFFER)
+
+    def plain(arrays: Mapping[str, Array]) -> Results:
+        inputs = [arrays[name] if name else None for name in layer.inputs]
+        residual = arrays[layer.residual] if layer.residual else None
+        try:
+            with prepared_numpy(buffer):
+                return compute(inputs, residual)
+        except InputError:
+            raise
+        except UNFIT as error:
+            raise unfit(layer.op, inputs, error) from error
+
+    def guarded(arrays: Mapping[str, Array]) -> Results:
+        held = {name: arrays[name] for name in (*layer.inputs, layer.residual) if name}
+        # what was prepared takes float32, not the wide arrays that scores may need
+        return widen(
+            lambda given: plain(given) if given is held else apply(layer, given, team), held
+        )
+
+    return guarded if scored else plain
 
 
-def apply_scored(
-    layer: Layer, arrays: Mapping[str, Array], team: Team, scores: frozenset[str]
-) -> tuple[Array, ...]:
-    """Compute a layer like `apply`, guarding scores (`heterolith.sw.scores`) if it makes some."""
-    if layer.name not in scores:
-        return apply(layer, arrays, team)
-    held = {name: arrays[name] for name in (*layer.inputs, layer.residual) if name}
-    return widen(lambda values: apply(layer, values, team), held)
+def _present(inputs: Sequence[Array | None]) -> list[Array]:
+    return [x for x in inputs if x is not None]
+
+
+def _whole(layer: Layer) -> Callable[[Sequence[Array | None], Array | None], Results]:
+    """Return what computes an operator at once, then what is fused behind it."""
+    run = checked(layer.op, layer.attributes, len(layer.outputs))
+
+    def compute(inputs: Sequence[Array | None], residual: Array | None) -> Results:
+        results = run(inputs)
+        if residual is None and layer.activation is None:
+            return results
+        first = results[0]
+        job = Job(
+            {}, (), first.dtype, None if residual is None else residual.shape, layer.activation
+        )
+        finish = job.finish(first.shape)
+        if not first.flags.writeable or any(
+            np.may_share_memory(first, value) for value in _present(inputs)
+        ):
+            first = first.copy()
+        finish.apply(first, residual, (slice(None),) * first.ndim)
+        return (first, *results[1:])
+
+    return compute
 
 
 def execute(
@@ -157,7 +231,8 @@ def execute(
         with team.at_work():
             for layer in network.layers:
                 with naming(layer):
-                    results = apply_scored(layer, arrays, team, scores)
+                    run = prepare(layer, arrays, team, scored=layer.name in scores)
+                    results = run(arrays)
                     check_results(network, layer, results)
                 arrays.update(zip(layer.outputs, results, strict=True))
                 for name in last_readers.get(layer.name, ()):
@@ -174,7 +249,12 @@ def naming(layer: Layer) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"layer {layer.name!r} ({layer.op}): {error}") from error
+        raise named(layer, error) from error
+
+
+def named(layer: Layer, error: InputError) -> InputError:
+    """Return an error that names the layer too."""
+    return InputError(f"layer {layer.name!r} ({layer.op}): {error}")
 
 
 def _last_readers(network: Network) -> dict[str, list[str]]:

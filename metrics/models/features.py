@@ -7,11 +7,12 @@ residual addition and activation add elements, not a call.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from heterolith.metrics.models.context import coldness, gathered, window
-from heterolith.metrics.models.memory import cold_elements
+from heterolith.metrics.models.memory import idle_elements
 from heterolith.metrics.models.samples import Samples, make_samples
-from heterolith.metrics.models.steps import steps
+from heterolith.metrics.models.steps import Step, grid, steps
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
@@ -48,16 +49,20 @@ def shape_family(network: Network, layer: Layer) -> str:
 
 def layer_rows(network: Network) -> dict[str, Row]:
     """Return labels and work of every layer by its name, in order; an empty work for a view."""
-    cold = cold_elements(network)
-    return {layer.name: _row(network, layer, cold[layer.name]) for layer in network.layers}
+    taken = {layer.name: steps(network, layer) for layer in network.layers}
+    idle = idle_elements(network, taken)
+    return {
+        layer.name: _row(network, layer, taken[layer.name], idle[layer.name])
+        for layer in network.layers
+    }
 
 
 def layer_row(network: Network, layer: Layer) -> Row:
     """Return labels and work of one layer; `layer_rows` is faster for all."""
-    return _row(network, layer, cold_elements(network)[layer.name])
+    return layer_rows(network)[layer.name]
 
 
-def _row(network: Network, layer: Layer, cold: float) -> Row:
+def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, float]) -> Row:
     row: Row = {
         "network": network.name,
         "layer": layer.name,
@@ -68,6 +73,10 @@ def _row(network: Network, layer: Layer, cold: float) -> Row:
         return row
     outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
     inputs = sum(network.tensors[name].elements for name in network.activations(layer))
+    batch = network.tensors[layer.outputs[0]].shape[0] if grid(network, layer) else 1
+    counts: Counter[str] = Counter()
+    for step in taken:
+        counts.update(step.counts)  # type: ignore[arg-type] - sums, whatever is counted
     return {
         **row,
         "calls": 1,
@@ -76,9 +85,10 @@ def _row(network: Network, layer: Layer, cold: float) -> Row:
         "activation_elements": inputs + outputs,
         "weight_elements": network.parameters(layer),
         "output_elements": outputs,
-        **steps(network, layer),
+        **{name: value * batch for name, value in counts.items()},
         "gather_elements": gathered(network, layer),
-        "cold_elements": cold,
+        "far_elements": idle[0] * batch,
+        "cold_elements": idle[1] * batch,
         **dict(zip(("cold_calls", "cold_kernels"), coldness(network, layer), strict=True)),
     }
 

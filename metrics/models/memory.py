@@ -1,21 +1,21 @@
-"""Which memory a layer works in, and how long ago anyone touched it.
+"""Which memory the steps of a layer work in, and how long ago anyone touched it.
 
-The CPU worker takes memory for results, frames and patches from a pool that hands out the first
-free buffer of about the size (`heterolith.sw.workers.arena`). A buffer that lay idle while other
-things filled the last cache has to be fetched anew, at two to three times the price of a pass.
-Which layers meet one depends on the network alone: its sizes, and how long its tensors live. The
-pool is replayed here on sizes, until it holds what it holds in all later passes; caches are taken
-as lost before each pass.
+The CPU worker takes memory for results from a pool that hands out, of the free buffers of about the
+size, the one handed out last (`heterolith.sw.workers.arena`), and has the same memory for frames
+and patches in all layers. What lay idle while other things filled a cache has to be fetched anew.
+Which steps meet it depends on the network alone: its sizes, and how long its tensors live. All
+steps are replayed here on sizes, until the pool holds what it holds in all later passes; caches are
+taken as lost before each pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from heterolith.metrics.models.context import touched_bytes
-from heterolith.metrics.models.steps import Grid, conv_parts, grid
+from heterolith.metrics.models.context import CACHE_BYTES
+from heterolith.metrics.models.steps import RESULT, WEIGHTS, Step
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
@@ -23,21 +23,34 @@ LAST_CACHE_BYTES = 1 << 26
 """What is taken as a core's share of the last cache, in the scale of a decay."""
 SMALL_BYTES = 1 << 16
 """Smaller arrays do not come from the pool."""
-POOLED = frozenset({"Conv", "MaxPool", "AveragePool", "LRN", "Gemm"})
+POOLED = frozenset({"Conv", "MaxPool", "AveragePool", "LRN", "Gemm", "Concat"})
 """Operators whose results come from the pool."""
-_ALIASES = VIEWS | {"Transpose"}
-_NEVER = -math.inf
 PASSES = 5
 """Passes after which a pool that still grows is taken as it is."""
+_ALIASES = VIEWS | {"Transpose"}
+_NEVER = -1e18
 
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """Memory of the pool: its size, who holds it, and the clock in bytes when it was used."""
+    """Memory: its size, who holds it, and the clock in bytes when it was used.
+
+    Attributes
+    ----------
+    pieces
+        The same for pieces that parts of a layer work on.
+    """
 
     size: int
     holders: int = 0
     used: float = _NEVER
+    pieces: dict[int, float] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Take the mean over pieces as the time of use."""
+        if self.pieces:
+            self.used = sum(self.pieces.values()) / len(self.pieces)
+            self.pieces.clear()
 
 
 class Pool:
@@ -46,115 +59,117 @@ class Pool:
     Attributes
     ----------
     clock
-        Bytes that all layers have touched so far.
+        Bytes that all steps have touched so far.
+    shared
+        Memory of the thread for frames, patches and others.
     """
 
     def __init__(self) -> None:
         self.buffers: list[Buffer] = []
+        self.shared: dict[str, Buffer] = {}
         self.clock = 0.0
 
-    def take(self, size: int) -> Buffer | None:
-        """Return the first free buffer of about a size, else a new one; ``None`` if it is small."""
-        if size < SMALL_BYTES:
-            return None
-        for buffer in self.buffers:
+    def take(self, size: int) -> Buffer:
+        """Return the free buffer of about a size taken last, or a new one; small ones are new."""
+        for buffer in reversed(self.buffers):
             if size <= buffer.size <= 2 * size and not buffer.holders:
+                self.buffers.remove(buffer)
                 break
         else:
             buffer = Buffer(size)
+        if size >= SMALL_BYTES:
             self.buffers.append(buffer)
         buffer.holders = 1
         return buffer
 
-    def cold(self, buffer: Buffer | None, size: int) -> float:
-        """Return how many of a buffer's elements, as many as taken, the caches have lost."""
-        return size / 4 * _lost(self.clock - buffer.used) if buffer else 0.0
+    def forget(self) -> None:
+        """Lose all caches."""
+        for buffer in (*self.buffers, *self.shared.values()):
+            buffer.used = _NEVER
 
 
-def cold_elements(network: Network) -> dict[str, float]:
-    """Return for each layer how many elements it finds in memory that no cache has.
+def idle_elements(
+    network: Network, steps: Mapping[str, list[Step]]
+) -> dict[str, tuple[float, float]]:
+    """Return for each layer how many elements its steps find beyond the second cache and the last.
 
-    Counted are its result, frames and patches, which the first part warms for the rest, and its
-    inputs.
+    Parameters
+    ----------
+    steps
+        Layer name -> `steps.steps`.
     """
     pool = Pool()
-    touched = {layer.name: touched_bytes(network, layer) for layer in network.layers}
     for _ in range(PASSES):
         known = len(pool.buffers)
-        for buffer in pool.buffers:
-            buffer.used = _NEVER
-        found = _replay(network, pool, touched)
+        pool.forget()
+        found = _replay(network, pool, steps)
         if len(pool.buffers) == known:
             break
     return found
 
 
-def _replay(network: Network, pool: Pool, touched: Mapping[str, int]) -> dict[str, float]:
-    """Run a network on a pool; cold elements by layer."""
+def _replay(
+    network: Network, pool: Pool, steps: Mapping[str, list[Step]]
+) -> dict[str, tuple[float, float]]:
+    """Run a network on a pool."""
     last = {n: i for i, layer in enumerate(network.layers) for n in network.activations(layer)}
-    held: dict[str, Buffer | None] = dict.fromkeys(network.inputs)
-    made = dict.fromkeys(network.inputs, pool.clock)
+    held = {name: Buffer(0, used=pool.clock) for name in network.inputs}
     found = {}
     for index, layer in enumerate(network.layers):
-        read = network.activations(layer)
+        read = [held[name] for name in network.activations(layer) if name in held]
         if layer.op in _ALIASES and read:
-            found[layer.name], result, when = 0.0, held.get(read[0]), made[read[0]]
-            if result is not None:
-                result.holders += 1
+            result = read[0]
+            result.holders += 1
+            found[layer.name] = (0.0, 0.0)
         else:
-            inputs = sum(_far(network, name, pool.clock - made[name]) for name in read)
-            result, cold = _worked(network, layer, pool)
-            found[layer.name] = inputs + cold
-            pool.clock += touched[layer.name]
-            when = pool.clock
+            result = _result(network, layer, pool)
+            found[layer.name] = _run(pool, steps[layer.name], result, read)
         for name in filter(None, layer.outputs):
-            held[name], made[name] = result, when
-        for buffer in (result, *map(held.get, read)):
-            if buffer is not None:
-                buffer.used = pool.clock
+            held[name] = result
         for name in [name for name in held if last.get(name, index) <= index]:
-            buffer = held.pop(name)
-            if buffer is not None:
-                buffer.holders -= 1
+            held.pop(name).holders -= 1
     return found
 
 
-def _far(network: Network, name: str, since: float) -> float:
-    size = network.tensors[name].elements
-    return size * _lost(since + 4 * size)
+def _result(network: Network, layer: Layer, pool: Pool) -> Buffer:
+    size = 4 * network.tensors[layer.outputs[0]].elements
+    return pool.take(size) if layer.op in POOLED else Buffer(size, holders=1)
 
 
-def _worked(network: Network, layer: Layer, pool: Pool) -> tuple[Buffer | None, float]:
-    """Take memory as a layer does; its result, and the cold elements of that and of all parts."""
-    result, cold = None, 0.0
-    if layer.op in POOLED:
-        size = 4 * network.tensors[layer.outputs[0]].elements
-        result = pool.take(size)
-        cold += pool.cold(result, size)
-    place = grid(network, layer) if layer.op == "Conv" else None
-    parts = list(conv_parts(place, int(layer.attributes.get("group", 1)))) if place else []
-    for part in parts:
-        sizes = list(_sizes(place, layer, *part)) if place else []
-        taken = [pool.take(size) for size in sizes]
-        for buffer, size in zip(taken, sizes, strict=True):
-            if buffer is not None:
-                cold += pool.cold(buffer, size)
-                buffer.holders, buffer.used = 0, pool.clock
-    return result, cold
-
-
-def _sizes(place: Grid, layer: Layer, groups: int, rows: tuple[int, int]) -> Iterator[int]:
-    """Yield the bytes of a part's frame and patches."""
-    channels = place.channels * groups // int(layer.attributes.get("group", 1))
-    (high, inner_high), (wide, inner_wide) = (
-        place.covered(0, *rows),
-        place.covered(1, 0, place.places[1]),
-    )
-    if (high, wide) != (inner_high, inner_wide):
-        yield 4 * channels * high * wide
-    if place.taps > 1:
-        yield 4 * channels * place.taps * (rows[1] - rows[0]) * place.places[1]
-
-
-def _lost(touched: float) -> float:
-    return 1 - math.exp(-touched / LAST_CACHE_BYTES)
+def _run(
+    pool: Pool, steps: list[Step], result: Buffer, read: list[Buffer]
+) -> tuple[float, float]:
+    """Run the steps of a layer: elements that it finds beyond the second cache and the last."""
+    far = cold = 0.0
+    weights = Buffer(0)
+    for step in steps:
+        begin = pool.clock
+        touched: list[tuple[Buffer, int]] = []
+        for name, elements in (*step.reads, step.writes):
+            buffer = (
+                (read[name] if name < len(read) else weights)
+                if isinstance(name, int)
+                else result
+                if name == RESULT
+                else weights
+                if name == WEIGHTS
+                else pool.shared.setdefault(name, Buffer(0))
+            )
+            if any(buffer is other for other, _ in touched):
+                continue
+            touched.append((buffer, elements))
+            own = buffer is result or any(buffer is other for other in read)
+            since = begin - (buffer.pieces.get(step.part, buffer.used) if own else buffer.used)
+            if buffer is not weights or since < -_NEVER / 2:
+                far += elements * since**2 / (since**2 + CACHE_BYTES**2)
+                cold += elements * (1 - math.exp(-since / LAST_CACHE_BYTES))
+            if own:
+                buffer.pieces[step.part] = begin
+            else:
+                buffer.used = begin
+        pool.clock += sum(4 * elements for _, elements in touched)
+        if "parts" in step.counts:  # a product writes its result last
+            result.pieces[step.part] = begin + 4 * step.writes[1]
+    for buffer in (result, *read):
+        buffer.settle()
+    return far, cold

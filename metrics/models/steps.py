@@ -2,27 +2,54 @@
 
 A layer is a few calls (`heterolith.sw.ops`): copies into padded frames and patches, products part
 by part, passes over what they gave. A pass or a copy costs the same in whichever layer it stands,
-so that a few probes tell its price for all. Counted is one thread's work, cut as
+so that a few probes tell its price for all. Counted is one thread's work on one image, cut as
 `heterolith.sw.ops.tiling` cuts it. What is not one stretch of memory costs something for each row
-as well as for each element.
+as well as for each element, and short rows go through numpy's buffer.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from heterolith.metrics.models.context import CACHE_BYTES, window
+from heterolith.metrics.models.context import window
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
+from heterolith.sw.ops.tiling import BUFFER, BUFFERS, PART_BYTES
 
-CALLS = {"Softmax": 5, "LogSoftmax": 6, "GlobalAveragePool": 2, "Gemm": 3}
-"""Calls of operators that are more than one; a convolution's and a pooling's are counted."""
+CALLS = {"Softmax": 5, "LogSoftmax": 6, "GlobalAveragePool": 2}
+"""Calls of operators that are more than one; others are counted."""
+PACKED_MACS = 10**6
+"""Products of more multiply-accumulates copy their factors first: OpenBLAS on AVX-512."""
+BLOCK = 448
+"""Longest sums that such a product takes at once, and widest factors: OpenBLAS on AVX-512."""
+LINE = 16
+"""Elements of a line of the caches; a row shorter than that costs more to copy."""
 
-Count = Counter[str]
+RESULT, FRAME, PATCHES, WEIGHTS, LEFT = "result", "frame", "patches", "weights", "left"
+"""Memory of a layer beside its inputs, which are numbers; what an axis leaves is `LEFT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of the array library.
+
+    Attributes
+    ----------
+    counts
+        What it does, by feature of `samples.WORK`.
+    reads, writes
+        Memory and elements that it goes over; what it only writes on stands in ``writes``.
+    part
+        Number of the part: parts work on disjoint pieces of inputs and result.
+    """
+
+    counts: Mapping[str, float]
+    reads: tuple[tuple[str | int, int], ...]
+    writes: tuple[str, int]
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,167 +108,231 @@ def even_parts(length: int, most: int) -> Iterator[tuple[int, int]]:
         yield length * place // count, length * (place + 1) // count
 
 
-def clamps(layer: Layer) -> int:
-    """Return the passes that a fused activation takes."""
-    if layer.activation is None:
-        return 0
-    return sum(map(math.isfinite, (layer.activation.low, layer.activation.high)))
+def clamps(layer: Layer) -> bool:
+    """Tell whether a fused activation takes a pass."""
+    bounds = (layer.activation.low, layer.activation.high) if layer.activation else ()
+    return any(map(math.isfinite, bounds))
 
 
-def steps(network: Network, layer: Layer) -> Mapping[str, int]:
-    """Return the steps of one layer of one image or of a batch, by feature of `samples.WORK`."""
-    found: Count = Counter()
+def steps(network: Network, layer: Layer) -> list[Step]:
+    """Return the steps of one layer on one image, none for a view."""
     if layer.op in VIEWS:
-        return found
+        return []
     place = grid(network, layer)
-    batch = network.tensors[layer.outputs[0]].shape[0] if place else 1
     if place is None:
-        _other(network, layer, found)
-    elif layer.op == "Conv":
-        _convolution(network, layer, place, found)
-    else:
-        _pooling(layer.op, place, found)
-        _passes(found, clamps(layer), network.tensors[layer.outputs[0]].elements // batch)
-    return {name: count * batch for name, count in found.items()}
+        return _other(network, layer)
+    if layer.op == "Conv":
+        return list(_convolution(network, layer, place))
+    return list(_pooling(network, layer, place))
 
 
-def _pass(found: Count, elements: int, strided_rows: int = 0) -> None:
-    """Count a call that goes over elements; with a stride it goes row by row."""
-    found["array_calls"] += 1
-    found["passed_elements"] += elements
-    found["strided_rows"] += strided_rows
-    found["strided_elements"] += elements if strided_rows else 0
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a map that passes go over: channels of runs of memory, maybe with gaps between."""
+
+    part: int
+    channels: int
+    run: int
+    apart: bool
+    buffer: int = BUFFER
+    counts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> int:
+        """Elements of the piece."""
+        return self.channels * self.run
+
+    def over(
+        self, reads: tuple[tuple[str | int, int], ...], spread: bool = False, strided: bool = False
+    ) -> Step:
+        """Return a pass over the piece.
+
+        Parameters
+        ----------
+        spread
+            One operand has an element for a whole run, as a bias has.
+        strided
+            One operand has a stride.
+        """
+        n, gaps = self.elements, spread + self.apart * (1 + len(reads))
+        buffered = gaps and (1 + gaps) * self.run <= min(self.buffer, n)
+        length = self.buffer // self.run * self.run if buffered else self.run if gaps else n
+        counts = {"array_calls": 1, "passed_elements": n, "loops": n / length}
+        if buffered:
+            counts["runs"] = gaps * n / self.run
+            counts["buffered_elements"] = n * spread
+        if strided:
+            counts["strided_elements"] = n
+        return Step(counts, reads, (RESULT, n), self.part)
 
 
-def _passes(found: Count, count: int, elements: int) -> None:
-    for _ in range(count):
-        _pass(found, elements)
+def _copied(
+    rows: int, elements: int, read: tuple[str | int, int], write: str, part: int, strided: bool
+) -> Step:
+    counts = {"array_calls": 1, "copied_elements": elements, "runs": rows}
+    if strided:
+        counts["strided_elements"] = elements
+    return Step(counts, (read,), (write, elements), part)
 
 
-def _copy(found: Count, elements: int, strided_rows: int = 0) -> None:
-    found["array_calls"] += 1
-    found["copied_elements"] += elements
-    found["runs"] += strided_rows
-    found["strided_elements"] += elements if strided_rows else 0
-
-
-def _framed(found: Count, place: Grid, channels: int, rows: tuple[int, int]) -> tuple[int, int]:
-    """Count the copy into a frame with padding, where there is any; its extent."""
+def _framed(
+    place: Grid, channels: int, rows: tuple[int, int], part: int
+) -> tuple[list[Step], tuple[int, int], tuple[str | int, int]]:
+    """Return the copy into a frame with padding, if any, its extent, and what holds the input."""
     extents = [place.covered(0, *rows), place.covered(1, 0, place.places[1])]
     (high, inner_high), (wide, inner_wide) = extents
-    if (high, wide) != (inner_high, inner_wide):
-        found["array_calls"] += 1
-        found["filled_elements"] += channels * high * wide
-        _copy(found, channels * inner_high * inner_wide)
-    return high, wide
+    read = (0, channels * inner_high * inner_wide)
+    if (high, wide) == (inner_high, inner_wide):
+        return [], (high, wide), read
+    size = channels * high * wide
+    fill = Step({"array_calls": 1, "copied_elements": size}, (), (FRAME, size), part)
+    copy = _copied(channels * inner_high, read[1], read, FRAME, part, False)
+    return [fill, copy], (high, wide), (FRAME, size)
 
 
-def _convolution(network: Network, layer: Layer, place: Grid, found: Count) -> None:
+def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
     group = int(layer.attributes.get("group", 1))
-    filters = network.tensors[layer.outputs[0]].shape[1]
+    filters, residual = network.tensors[layer.outputs[0]].shape[1], len(layer.inputs)
     biased = len(layer.inputs) > 2 and bool(layer.inputs[2])
-    finishes = biased + bool(layer.residual) + clamps(layer)
-    for groups, rows in conv_parts(place, group):
-        channels, places = groups * (place.channels // group), (rows[1] - rows[0]) * place.places[1]
-        kernels = groups * (filters // group)
-        found["parts"] += 1
-        _framed(found, place, channels, rows)
+    parts = list(conv_parts(place, group))
+    for part, (groups, rows) in enumerate(parts):
+        channels, high = groups * (place.channels // group), rows[1] - rows[0]
+        kernels, run = groups * (filters // group), high * place.places[1]
+        piece = Piece(part, kernels, run, high < place.places[0], BUFFERS["Conv"])
+        before, _, source = _framed(place, channels, rows, part)
+        yield from before
         if place.taps * place.channels == group:
-            _pass(found, kernels * places, _rows_apart(place, channels * (rows[1] - rows[0])))
+            strided = max(place.strides) > 1
+            row = place.places[1] if strided else run
+            scaled = Piece(part, piece.elements // row, row, strided, BUFFERS["Conv"])
+            yield scaled.over((source,), spread=True, strided=strided)
         else:
-            _gather(found, place, channels, rows)
-            _product(found, (groups, kernels // groups, channels // groups * place.taps, places))
-        _passes(found, finishes, kernels * places)
+            gathered, source = _gathered(place, channels, high, source, part)
+            yield from gathered
+            shape = (groups, kernels // groups, channels // groups * place.taps, run)
+            yield _product(shape, source, part, piece.apart)
+        whole = (RESULT, piece.elements)
+        if biased:
+            yield piece.over((whole,), spread=True)
+        if layer.residual:
+            yield piece.over((whole, (residual, piece.elements)))
+        if clamps(layer):
+            yield piece.over((whole,))
 
 
 def conv_parts(place: Grid, group: int) -> Iterator[tuple[int, tuple[int, int]]]:
     """Yield the groups and the rows of each part that a convolution is cut into."""
     row_bytes = 4 * place.taps * place.channels * place.places[1]
     if place.channels == group > 1:
-        for first, last in even_parts(group, CACHE_BYTES * group // (row_bytes * place.places[0])):
+        for first, last in even_parts(group, PART_BYTES * group // (row_bytes * place.places[0])):
             yield last - first, (0, place.places[0])
     else:
-        for rows in even_parts(place.places[0], CACHE_BYTES // row_bytes):
+        for rows in even_parts(place.places[0], PART_BYTES // row_bytes):
             yield group, rows
 
 
-def _rows_apart(place: Grid, rows: int) -> int:
-    return rows if place.strides[1] > 1 else 0
-
-
-def _gather(found: Count, place: Grid, channels: int, rows: tuple[int, int]) -> None:
-    """Count the copy of all patches; a window of one element without a stride needs none."""
-    moved = channels * place.taps * (rows[1] - rows[0])
+def _gathered(
+    place: Grid, channels: int, high: int, source: tuple[str | int, int], part: int
+) -> tuple[list[Step], tuple[str | int, int]]:
+    """Return the copy of all patches, and what holds them; one element a window needs none."""
+    runs, wide = channels * place.taps * high, place.places[1]
+    if place.taps == 1 and max(place.strides) == 1:
+        return [], source
+    strided = place.strides[1] > 1
     if place.taps == 1:
-        if max(place.strides) > 1:
-            _copy(found, moved * place.places[1], moved)
-        return
-    found["array_calls"] += 1
-    found["runs"] += moved
-    found["gather_elements"] += moved * place.places[1]
-    found["strided_elements"] += moved * place.places[1] if place.strides[1] > 1 else 0
+        return [_copied(runs, runs * wide, source, PATCHES, part, strided)], (PATCHES, runs * wide)
+    counts = {
+        "array_calls": 1,
+        "runs": runs,
+        "short_runs": runs * max(0, LINE - wide) / LINE,
+        "gather_elements": runs * wide,
+        "strided_elements": runs * wide if strided else 0,
+    }
+    step = Step(counts, (source,), (PATCHES, runs * wide), part)
+    return [step], (PATCHES, runs * wide)
 
 
-def _product(found: Count, shape: tuple[int, int, int, int]) -> None:
-    """Count products of (filters, length) by (length, places), one for each group."""
+def _product(
+    shape: tuple[int, int, int, int], source: tuple[str | int, int], part: int, apart: bool
+) -> Step:
+    """Return products of (filters, length) by (length, places), one for each group."""
     groups, filters, length, places = shape
-    found["array_calls"] += 1
+    weights, result = groups * filters * length, groups * filters * places
+    counts: dict[str, float] = {"array_calls": 1, "parts": 1}
     if filters == 1 or places == 1:
-        found["vectors"] += groups
-        found["vector_elements"] += groups * length * max(filters, places)
-        return
-    found["product_macs"] += groups * filters * length * places
-    found["left_elements"] += groups * filters * length
-    found["right_elements"] += groups * length * places
+        counts |= {"vectors": groups, "vector_elements": groups * length * max(filters, places)}
+    else:
+        counts["product_macs"] = weights * places
+        counts["product_rows"] = groups * filters if apart else 0
+        if filters * length * places > PACKED_MACS:
+            counts["left_elements"] = weights
+            counts["right_elements"] = groups * length * places
+            counts["block_elements"] = result * _blocks(length)
+    return Step(counts, (source, (WEIGHTS, weights)), (RESULT, result), part)
 
 
-def _pooling(op: str, place: Grid, found: Count) -> None:
+def _blocks(length: int) -> int:
+    """Return how many pieces a sum is cut into: whole blocks, the last two of them of one size."""
+    count = 0
+    while length > 0:
+        half = -(-length // 2 // LINE) * LINE
+        length -= BLOCK if length >= 2 * BLOCK else half if length > BLOCK else length
+        count += 1
+    return count
+
+
+def _pooling(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
     """Count a pooling: taps are combined along one axis after the other, each as a pass."""
     high, wide = place.places
     map_bytes = 4 * math.prod(place.size)
-    for first, last in even_parts(place.channels, CACHE_BYTES // map_bytes):
+    for part, (first, last) in enumerate(even_parts(place.channels, PART_BYTES // map_bytes)):
         channels = last - first
-        found["parts"] += 1
-        extent = _framed(found, place, channels, (0, high))
-        if place.kernel[0] > 1 or extent[0] != high:
-            _copy(found, channels * high * extent[1])
-            _passes(found, place.kernel[0] - 1, channels * high * extent[1])
-        if place.kernel[1] > 1 or extent[1] != wide:
-            apart = _rows_apart(place, channels * high)
-            _copy(found, channels * high * wide, apart)
-            for _ in range(place.kernel[1] - 1):
-                _pass(found, channels * high * wide, apart)
-        move = _pass if op == "AveragePool" else _copy
-        move(found, channels * high * wide)
+        before, extent, source = _framed(place, channels, (0, high), part)
+        yield from before
+        rows = (channels, high * extent[1]) if place.strides[0] == 1 else (channels * high, extent[1])
+        for axis, (count, pieces) in enumerate(((high, rows), (wide, (channels * high, wide)))):
+            strided, taps = bool(axis) and place.strides[1] > 1, place.kernel[axis]
+            if taps == 1 and extent[axis] == count:
+                continue
+            piece = Piece(part, *pieces, apart=True)
+            write = RESULT if axis or extent[1] == wide and place.kernel[1] == 1 else LEFT
+            if taps == 1:
+                yield _copied(pieces[0], piece.elements, source, write, part, strided)
+            for tap in range(taps - 1):
+                step = piece.over((source,), strided=strided)
+                reads = (source,) if tap == 0 else (source, (write, piece.elements))
+                yield Step(step.counts, reads, (write, piece.elements), part)
+            source = (write, piece.elements)
+        whole = (RESULT, channels * high * wide)
+        if source[0] != RESULT:
+            yield _copied(1, whole[1], source, RESULT, part, False)
+        piece = Piece(part, channels, high * wide, False)
+        if layer.op == "AveragePool":
+            yield piece.over((whole,), spread=True)
+        if clamps(layer):
+            yield piece.over((whole,))
 
 
-def _other(network: Network, layer: Layer, found: Count) -> None:
-    """Count what is neither convolution nor pooling: products, copies, passes."""
-    outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
+def _other(network: Network, layer: Layer) -> list[Step]:
+    """Return the steps of what is neither convolution nor pooling: products, copies, passes."""
+    n = sum(network.tensors[name].elements for name in layer.outputs if name)
     read = [network.tensors[name].elements for name in network.activations(layer)]
-    found["array_calls"] += CALLS.get(layer.op, 1)
+    reads: tuple[tuple[str | int, int], ...] = tuple(enumerate(read))
+    whole, after = Piece(0, 1, n, False), clamps(layer) + bool(layer.residual)
+    calls = CALLS.get(layer.op, 1)
+    counts: dict[str, float] = {"array_calls": calls}
     if layer.op == "Concat":
-        found["array_calls"] += len(layer.inputs) - 1
-        found["copied_elements"] += outputs
+        counts |= {"copied_elements": n, "runs": len(read)}
     elif layer.op == "LRN":
-        # square, sum over channels, scale, add, two roots, their product, quotient; two copies
-        found["array_calls"] += 12
-        found["passed_elements"] += outputs * (int(layer.attributes["size"]) + 6)
-        found["copied_elements"] += 2 * outputs
+        # square, a copy of it, sums over channels, scale, add, two roots, their product, quotient
+        size = int(layer.attributes["size"])
+        counts = {"array_calls": size + 7, "passed_elements": n * (size + 6), "copied_elements": n}
     elif layer.macs:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
-        _linear(layer, rows, network.parameters(layer), found)
-        found["passed_elements"] += 2 * outputs
+        shape = (1, n // rows, layer.macs // n, rows)
+        counts = dict(_product(shape, reads[0], 0, False).counts)
+        after += len(layer.inputs) > 2
     elif layer.op != "Transpose":
-        found["passed_elements"] += max([*read, outputs]) * STEPS.get(layer.op, 1)
-    _passes(found, clamps(layer) + bool(layer.residual), outputs)
-
-
-def _linear(layer: Layer, rows: int, weights: int, found: Count) -> None:
-    """Count a product with a matrix; one row makes it a product with a vector."""
-    if rows == 1:
-        found["vectors"] += 1
-        found["vector_elements"] += layer.macs
-        return
-    found["product_macs"] += layer.macs
-    found["left_elements"] += weights
+        counts["passed_elements"] = max([*read, n]) * STEPS.get(layer.op, 1)
+    first = Step(counts, reads, (RESULT, n))
+    return [first, *(whole.over(((RESULT, n),)) for _ in range(after))]

@@ -41,19 +41,23 @@ FEATURES = (
 """Features with a term of their own, beside multiply-accumulates."""
 STEPWISE = (
     "array_calls",
-    "filled_elements",
     "copied_elements",
     "gather_elements",
     "runs",
+    "short_runs",
     "passed_elements",
+    "buffered_elements",
+    "loops",
     "strided_elements",
-    "strided_rows",
     "parts",
+    "product_rows",
     "left_elements",
     "right_elements",
+    "block_elements",
     "vectors",
     "vector_elements",
     "weight_elements",
+    "far_elements",
     "cold_elements",
     "cold_calls",
     "cold_kernels",
@@ -61,7 +65,7 @@ STEPWISE = (
 """Features of a model of steps, beside products: each costs the same in every family."""
 COUNTED = ("calls", "array_calls", "parts", "vectors", "cold_calls", "cold_kernels")
 """Features that are counted, not moved: each costs the host some time."""
-MOVED = ("activation_elements", "weight_elements", "cold_elements")
+MOVED = ("activation_elements", "weight_elements", "far_elements", "cold_elements")
 """Features that memory moves."""
 ALIKE = ("cold_calls", "cold_kernels")
 """Features that cost the same in every family: caches know of none."""

@@ -13,10 +13,10 @@ import numpy as np
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.execute import check_inputs, execute
 from heterolith.sw.fast.crew import Alone, Crew, Processes, Threads, can_fork
-from heterolith.sw.fast.passes import prepared_numpy
 from heterolith.sw.fast.program import Choice, Program, compile_program
 from heterolith.sw.fast.tune import Tuner
 from heterolith.sw.network import Array, Network
+from heterolith.sw.numerics import prepared_numpy
 from heterolith.sw.workers.team import available_cores, blas_is_known, hold_blas
 
 WORKERS = ("auto", "threads", "processes")

@@ -22,7 +22,8 @@ from typing import Protocol
 from weakref import finalize
 
 from heterolith.errors import HeterolithError
-from heterolith.sw.fast.passes import Step, prepared_numpy
+from heterolith.sw.fast.passes import Step
+from heterolith.sw.numerics import prepared_numpy
 
 _SEMAPHORE_BYTES = 64  # sem_t is 16 or 32 bytes
 # Of about 0.15 us. Whom the system has put aside is waited for asleep, and so is the next run: a

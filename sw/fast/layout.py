@@ -16,10 +16,10 @@ from math import prod
 
 import numpy as np
 
-from heterolith.sw.fast.memory import zeros
 from heterolith.sw.fast.nodes import Node, is_joined
 from heterolith.sw.fast.spots import PLAIN, Frame, Spot
 from heterolith.sw.network import Array, Network, TensorType
+from heterolith.sw.pages import zeros
 
 _GAP = 16
 _LINE = 64

@@ -8,8 +8,7 @@ a row that is longer than the buffer and still fits a first-level cache, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
@@ -19,19 +18,7 @@ from heterolith.sw.network import Array
 Step = Callable[[], object]
 """One call of numpy, with all its views made beforehand."""
 
-_BUFFER = 1024  # elements; numpy's own choice is 8192
 _SHORTEST, _LONGEST = 2048, 4096  # elements of a row
-
-
-@contextmanager
-def prepared_numpy() -> Iterator[None]:
-    """Let numpy compute without warnings and with a small buffer, in this thread."""
-    with np.errstate(all="ignore"):
-        before = np.setbufsize(_BUFFER)
-        try:
-            yield
-        finally:
-            np.setbufsize(before)
 
 
 def swept(function: np.ufunc, values: Array, bound: Array, out: Array | None = None) -> list[Step]:

@@ -131,7 +131,7 @@ def pool(layer: Layer, source: Spot, target: Target) -> Work:
     step, size = window.strides[0], source.shape[1:3]
     shares = constant(1.0)
     if function is np.add:
-        shares = _shares(window, (n, height, width, channels), size, include_pad)
+        shares = _shares(window, channels, size, include_pad)
     row_bytes = 4 * channels * (width + size[1] * (step + 1))
 
     def axis(place: int, first: int, places: int) -> _Axis:
@@ -170,13 +170,9 @@ def pool(layer: Layer, source: Spot, target: Target) -> Work:
     return Work(units=n * height, cost_us=cost_us(0, elements), build=build)
 
 
-def _shares(
-    window: Window, shape: tuple[int, int, int, int], size: Sequence[int], include_pad: bool
-) -> Array:
+def _shares(window: Window, channels: int, size: Sequence[int], include_pad: bool) -> Array:
     """Return the share of a tap in each mean: one number, or of shape (rows, columns, C)."""
-    n, height, width, channels = shape
-    given = np.broadcast_to(constant(0.0), (n, channels, *size))
-    counts = window_counts(given, window, (height, width), include_pad)[..., None]
+    counts = window_counts(size, window, include_pad).astype(np.float32)[..., None]
     shares = 1 / counts
     if np.ptp(counts) == 0:
         return constant(shares.flat[0])

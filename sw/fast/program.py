@@ -16,7 +16,7 @@ from heterolith.sw.fast.conv_spec import ConvSpec, conv_spec, frame_for
 from heterolith.sw.fast.convolve import Conv, depthwise, gather, planar
 from heterolith.sw.fast.entry import input_work, output_work, planar_room, planar_work
 from heterolith.sw.fast.layout import Layout, Room, Wants
-from heterolith.sw.fast.memory import Shelf, zeros
+from heterolith.sw.fast.memory import Shelf
 from heterolith.sw.fast.nodes import Node, is_joined, nodes
 from heterolith.sw.fast.pointwise import pointwise, preactivated
 from heterolith.sw.fast.pooling import global_pool, pool
@@ -26,6 +26,7 @@ from heterolith.sw.fast.spots import PLAIN, Scratch, Spot, Target
 from heterolith.sw.fast.winograd import winograd
 from heterolith.sw.fast.work import Work
 from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.pages import zeros
 from heterolith.sw.scores import LARGEST, score_layers
 
 _REORDERING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")

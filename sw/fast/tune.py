@@ -25,10 +25,10 @@ from time import perf_counter, perf_counter_ns
 import numpy as np
 
 from heterolith.sw.fast.conv_spec import ConvSpec, paths_for
-from heterolith.sw.fast.passes import prepared_numpy
 from heterolith.sw.fast.products import cut_small
 from heterolith.sw.fast.program import Choice, compile_program
 from heterolith.sw.network import Activation, Layer, Network, TensorType
+from heterolith.sw.numerics import prepared_numpy
 
 _VERSION = 4  # of the paths: measured choices of another version are not used
 _LEAST_MACS = 2_000_000

@@ -272,6 +272,10 @@ def check(op: str, attributes: Mapping[str, Any]) -> None:
     check_values(op, attributes)
 
 
+UNFIT = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What numpy raises where inputs do not fit an operator."""
+
+
 @contextmanager
 def fitting(op: str, inputs: Sequence[Array | None]) -> Iterator[None]:
     """Name operator and inputs in an `InputError` if numpy finds that they do not fit."""
@@ -280,9 +284,14 @@ def fitting(op: str, inputs: Sequence[Array | None]) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        types = ", ".join("-" if x is None else f"{x.dtype}{x.shape}" for x in inputs)
-        raise InputError(f"{op} does not fit inputs {types}: {error}") from error
+    except UNFIT as error:
+        raise unfit(op, inputs, error) from error
+
+
+def unfit(op: str, inputs: Sequence[Array | None], error: Exception) -> InputError:
+    """Return an error that names operator and inputs."""
+    types = ", ".join("-" if x is None else f"{x.dtype}{x.shape}" for x in inputs)
+    return InputError(f"{op} does not fit inputs {types}: {error}")
 
 
 def compute(
@@ -315,10 +324,21 @@ def compute(
         If operator or attribute is not known, or the inputs do not fit the operator.
     """
     check(op, attributes)
-    function = _ONE_OUTPUT[op] if n_outputs == 1 else _MORE_OUTPUTS.get(op, _ONE_OUTPUT[op])
     with fitting(op, inputs):
+        return checked(op, attributes, n_outputs)(inputs)
+
+
+def checked(
+    op: str, attributes: Mapping[str, Any], n_outputs: int = 1
+) -> Callable[[Sequence[Array | None]], tuple[Array, ...]]:
+    """Return what computes an operator whose attributes were checked; see `compute`."""
+    function = _ONE_OUTPUT[op] if n_outputs == 1 else _MORE_OUTPUTS.get(op, _ONE_OUTPUT[op])
+
+    def run(inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         result = function(*inputs, **attributes)
-    results = result if isinstance(result, tuple) else (result,)
-    if len(results) < n_outputs:
-        raise InputError(f"{op} gives {len(results)} outputs here, {n_outputs} were asked for")
-    return tuple(np.asarray(value) for value in results[:n_outputs])
+        results = result if isinstance(result, tuple) else (result,)
+        if len(results) < n_outputs:
+            raise InputError(f"{op} gives {len(results)} outputs here, {n_outputs} were asked for")
+        return tuple(np.asarray(value) for value in results[:n_outputs])
+
+    return run

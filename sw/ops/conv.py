@@ -50,7 +50,7 @@ def conv(
     InputError
         If channels, groups and kernels do not fit each other.
     """
-    window = conv_window(x, w, group, Window.of(w.shape[2:], geometry))
+    window = conv_window(x.shape, w.shape, group, Window.of(w.shape[2:], geometry))
     out = np.empty((x.shape[0], w.shape[0], *window.output(x.shape[2:])), x.dtype)
     convolve(window.pad(x), w, window, out)
     if b is not None:
@@ -58,13 +58,13 @@ def conv(
     return out
 
 
-def conv_window(x: Array, w: Array, group: int, window: Window) -> Window:
-    """Return the window after checking that channels and groups fit."""
-    channels, kernels = x.shape[1], w.shape[0]
-    if channels != w.shape[1] * group or kernels % group:
+def conv_window(x: Sequence[int], w: Sequence[int], group: int, window: Window) -> Window:
+    """Return the window after checking that channels and groups of two shapes fit."""
+    channels, kernels = x[1], w[0]
+    if channels != w[1] * group or kernels % group:
         raise InputError(
             f"convolution of {channels} channels in {group} groups needs kernels for "
-            f"{channels / group:g} channels, a multiple of {group} of them; got shape {w.shape}"
+            f"{channels / group:g} channels, a multiple of {group} of them; got shape {tuple(w)}"
         )
     return window
 

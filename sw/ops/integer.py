@@ -99,7 +99,7 @@ def _conv_sums(
     group: int,
     geometry: Mapping[str, Attribute],
 ) -> Array:
-    window = conv_window(x, w, group, Window.of(w.shape[2:], geometry))
+    window = conv_window(x.shape, w.shape, group, Window.of(w.shape[2:], geometry))
     left = _centred(x, x_zero)
     right = _centred(w, w_zero, (-1, *(1,) * (w.ndim - 1)))
     dtype = exact_dtype(w[0].size if len(w) else 0, left, right)

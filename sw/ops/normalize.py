@@ -13,20 +13,29 @@ import numpy as np
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
+from heterolith.sw.ops.window import SlotEmpty, fresh
 
 
 def local_response_normalization(
-    x: Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0
+    x: Array,
+    out: Array | None = None,
+    empty: SlotEmpty = fresh,
+    *,
+    size: int,
+    alpha: float = 0.0001,
+    beta: float = 0.75,
+    bias: float = 1.0,
 ) -> Array:
     """Return x / (bias + alpha / size * s) ** beta, s the sum of squares over ``size`` channels.
 
-    `x` has shape (N, C, spatial axes). The power 0.75 is taken as sqrt(s) * sqrt(sqrt(s)), which
-    costs a tenth of ``np.power``.
+    `x` and ``out`` have shape (N, C, spatial axes). The power 0.75 is taken as
+    sqrt(s) * sqrt(sqrt(s)), which costs a tenth of ``np.power``.
     """
     before, after = (size - 1) // 2, size // 2
     channels = x.shape[1]
-    squares = np.square(x)
-    scale = squares.copy()
+    squares = np.square(x, out=empty(0, x.shape, x.dtype))
+    scale = np.empty_like(x) if out is None else out
+    np.copyto(scale, squares)
     for shift in range(1, before + 1):
         scale[:, shift:] += squares[:, : max(channels - shift, 0)]
     for shift in range(1, after + 1):
@@ -35,7 +44,7 @@ def local_response_normalization(
     scale += x.dtype.type(bias)
     if beta == 0.75:
         root = np.sqrt(scale, out=squares)
-        np.multiply(root, np.sqrt(root), out=scale)
+        np.multiply(root, np.sqrt(root, out=empty(1, x.shape, x.dtype)), out=scale)
     else:
         np.power(scale, x.dtype.type(beta), out=scale)
     return np.divide(x, scale, out=scale)

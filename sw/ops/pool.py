@@ -14,36 +14,55 @@ from typing import Any
 import numpy as np
 
 from heterolith.sw.network import Array
-from heterolith.sw.ops.window import Attribute, Window
+from heterolith.sw.ops.window import Attribute, SlotEmpty, Window, fresh
 
 
-def _reduce_axis(function: np.ufunc, x: Array, axis: int, window: Window, places: int) -> Array:
-    """Combine the taps of one spatial axis of `x`; the axis then has ``places`` elements."""
+def _taps(x: Array, axis: int, window: Window, places: int) -> list[Array]:
+    """Return what each tap of the window meets on one spatial axis of `x`."""
     stride, dilation = window.strides[axis], window.dilations[axis]
-    result: Array | None = None
-    for tap in range(window.kernel[axis]):
-        cut = [slice(None)] * x.ndim
-        cut[2 + axis] = slice(tap * dilation, tap * dilation + (places - 1) * stride + 1, stride)
-        view = x[tuple(cut)]
-        result = view.copy() if result is None else function(result, view, out=result)
-    assert result is not None
-    return result
+    before = (slice(None),) * (2 + axis)
+    firsts = [tap * dilation for tap in range(window.kernel[axis])]
+    return [
+        x[(*before, slice(first, first + (places - 1) * stride + 1, stride))] for first in firsts
+    ]
 
 
-def pool_padded(function: np.ufunc, padded: Array, window: Window, places: Sequence[int]) -> Array:
-    """Combine every window of an already padded input by a ufunc, e.g. ``np.maximum``.
+def pool_padded(
+    function: np.ufunc,
+    padded: Array,
+    window: Window,
+    out: Array,
+    empty: SlotEmpty = fresh,
+) -> None:
+    """Combine every window of an already padded input into `out` by a ufunc, e.g. ``np.maximum``.
 
     Parameters
     ----------
     padded
         Array of shape (N, C, spatial axes).
-    places
-        Number of windows on each spatial axis.
+    out
+        Array of shape (N, C, output axes); it is overwritten.
+    empty
+        What allocates memory for what is combined along an axis, while others are left.
     """
-    for axis, count in enumerate(places):
-        if window.kernel[axis] > 1 or padded.shape[2 + axis] != count:
-            padded = _reduce_axis(function, padded, axis, window, count)
-    return padded
+    places = out.shape[2:]
+    open_axes = [
+        axis
+        for axis, count in enumerate(places)
+        if window.kernel[axis] > 1 or padded.shape[2 + axis] != count
+    ]
+    if not open_axes:
+        np.copyto(out, padded)
+    for axis in open_axes:
+        taps = _taps(padded, axis, window, places[axis])
+        result = out if axis == open_axes[-1] else empty(axis, taps[0].shape, out.dtype)
+        if len(taps) == 1:
+            np.copyto(result, taps[0])
+        else:
+            function(taps[0], taps[1], out=result)
+        for tap in taps[2:]:
+            function(result, tap, out=result)
+        padded = result
 
 
 def lowest(dtype: np.dtype[Any]) -> float:
@@ -67,7 +86,9 @@ def max_pool(x: Array, *, storage_order: int = 0, **geometry: Attribute) -> Arra
     """
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
-    return pool_padded(np.maximum, window.pad(x, lowest(x.dtype)), window, places)
+    out = np.empty((*x.shape[:2], *places), x.dtype)
+    pool_padded(np.maximum, window.pad(x, lowest(x.dtype)), window, out)
+    return out
 
 
 def max_pool_with_indices(
@@ -119,22 +140,24 @@ def average_pool(
     """
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
-    sums = pool_padded(np.add, window.pad(x), window, places)
-    out: Array = np.divide(sums, window_counts(x, window, places, bool(count_include_pad)))
+    out = np.empty((*x.shape[:2], *places), x.dtype)
+    pool_padded(np.add, window.pad(x), window, out)
+    counts = window_counts(x.shape[2:], window, bool(count_include_pad))
+    np.divide(out, counts.astype(x.dtype), out=out)
     return out
 
 
-def window_counts(x: Array, window: Window, places: Sequence[int], include_pad: bool) -> Array:
-    """Return how many elements each window averages, of shape (output axes), in `x`'s dtype."""
-    factors = []
-    for axis, length in enumerate(x.shape[2:]):
+def window_counts(spatial: Sequence[int], window: Window, include_pad: bool) -> Array:
+    """Return how many elements of an input each window averages, of shape (output axes)."""
+    places, factors = window.output(spatial), []
+    for axis, length in enumerate(spatial):
         before, after = window.pads[axis], window.pads[axis + window.rank]
         low, high = (0, before + length + after) if include_pad else (before, before + length)
         starts = np.arange(places[axis])[:, None] * window.strides[axis]
         elements = starts + np.arange(window.kernel[axis]) * window.dilations[axis]
         factors.append(((elements >= low) & (elements < high)).sum(axis=1))
-    out: Array = reduce(np.multiply.outer, factors).astype(x.dtype)
-    return out
+    counts: Array = reduce(np.multiply.outer, factors)
+    return counts
 
 
 def global_average_pool(x: Array) -> Array:
@@ -154,8 +177,9 @@ def lp_pool(x: Array, *, p: int = 2, **geometry: Attribute) -> Array:
     window = Window.of(geometry["kernel_shape"], geometry)
     places = window.output(x.shape[2:])
     powers = np.power(np.abs(x), x.dtype.type(p))
-    sums = pool_padded(np.add, window.pad(powers), window, places)
-    out: Array = np.power(sums, x.dtype.type(1 / p))
+    out = np.empty((*x.shape[:2], *places), x.dtype)
+    pool_padded(np.add, window.pad(powers), window, out)
+    np.power(out, x.dtype.type(1 / p), out=out)
     return out
 
 

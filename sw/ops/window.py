@@ -9,20 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
 
 Empty = Callable[[Sequence[int], Any], Array]  # np.empty, or what allocates like it
+SlotEmpty = Callable[[int, Sequence[int], Any], Array]  # the same, of several at a time
 Attribute = Any  # an int, a string or a sequence of integers
 
 # The attributes that describe a window, as keywords of the operators that have one.
 GEOMETRY = frozenset({"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides"})
+
+
+def fresh(_: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """Allocate like ``np.empty``, whatever the slot."""
+    return np.empty(shape, dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What some windows cover of an input, and the padding around it.
+
+    Attributes
+    ----------
+    source, target
+        Where it lies in the input, and in the padded form.
+    covered
+        Spatial extent of the padded form.
+    padded
+        Whether any padding is covered.
+    """
+
+    source: tuple[slice, ...]
+    target: tuple[slice, ...]
+    covered: tuple[int, ...]
+    padded: bool
+
+    def of(self, x: Array, fill: float = 0, empty: Empty = np.empty) -> Array:
+        """Return the padded form, a view of `x` where no padding is covered."""
+        inside = x[self.source]
+        if not self.padded:
+            return inside
+        padded = empty((*x.shape[:2], *self.covered), x.dtype)
+        padded.fill(fill)
+        padded[self.target] = inside
+        return padded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +162,25 @@ class Window:
 
     def rows(self, x: Array, rows: slice, fill: float = 0, empty: Empty = np.empty) -> Array:
         """Return what the windows of some output rows cover, a row being a place on axis 2."""
-        source, target, covered = _coverage(self, x.shape[2:], rows.start, rows.stop)
-        inside = x[source]
-        shape = (*x.shape[:2], *covered)
-        if inside.shape == shape:
-            return inside
-        padded = empty(shape, x.dtype)
-        padded.fill(fill)
-        padded[target] = inside
-        return padded
+        return self.cut(x.shape[2:], rows).of(x, fill, empty)
+
+    def cut(self, spatial: Sequence[int], rows: slice) -> Cut:
+        """Return where the windows of some output rows lie in an input of some extent."""
+        places = self.output(spatial)
+        ranges = [(rows.start, rows.stop), *((0, count) for count in places[1:])]
+        source: list[slice] = [slice(None), slice(None)]
+        target: list[slice] = [slice(None), slice(None)]
+        covered, padded = [], False
+        for axis, (first, last) in enumerate(ranges):
+            begin = first * self.strides[axis] - self.pads[axis]
+            end = (last - 1) * self.strides[axis] + self.extents[axis] - self.pads[axis]
+            low = max(begin, 0)
+            high = max(low, min(end, spatial[axis]))
+            source.append(slice(low, high))
+            target.append(slice(low - begin, high - begin))
+            covered.append(end - begin)
+            padded = padded or (low, high) != (begin, end)
+        return Cut(tuple(source), tuple(target), tuple(covered), padded)
 
     def taps(self, padded: Array, places: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Array]]:
         """Yield each kernel position with the view of `padded` that it meets at all places."""
@@ -143,24 +189,3 @@ class Window:
             for k, d, s, count in zip(tap, self.dilations, self.strides, places, strict=True):
                 cut.append(slice(k * d, k * d + (count - 1) * s + 1, s))
             yield tap, padded[tuple(cut)]
-
-
-@lru_cache(maxsize=4096)
-def _coverage(
-    window: Window, spatial: tuple[int, ...], first_row: int, last_row: int
-) -> tuple[tuple[slice, ...], tuple[slice, ...], tuple[int, ...]]:
-    """Return the covered part of an input, its place in the padded form, and that form's size."""
-    places = window.output(spatial)
-    ranges = [(first_row, last_row), *((0, count) for count in places[1:])]
-    source: list[slice] = [slice(None), slice(None)]
-    target: list[slice] = [slice(None), slice(None)]
-    covered = []
-    for axis, (first, last) in enumerate(ranges):
-        begin = first * window.strides[axis] - window.pads[axis]
-        end = (last - 1) * window.strides[axis] + window.extents[axis] - window.pads[axis]
-        low = max(begin, 0)
-        high = max(low, min(end, spatial[axis]))
-        source.append(slice(low, high))
-        target.append(slice(low - begin, high - begin))
-        covered.append(end - begin)
-    return tuple(source), tuple(target), tuple(covered)

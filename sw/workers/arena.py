@@ -1,12 +1,14 @@
 """Memory that is used again once nobody holds it.
 
 Fresh memory costs a page fault for every 4 KiB, which for large tensors takes longer than computing
-them. Invariant: an array that anyone can still reach is never handed out again, because each one
-keeps a reference to its buffer and only buffers without such references are free.
+them; memory used a moment ago is still in the caches. Invariant: an array that anyone can still
+reach is never handed out again, because each one keeps a reference to its buffer and only buffers
+without such references are free.
 """
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Sequence
 from math import prod
@@ -17,11 +19,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from heterolith.sw.network import Array
+from heterolith.sw.pages import mapped
 
 # References to a free buffer while `_is_free` looks at it: the list's and the argument's.
 _UNHELD = 2
 # Smaller arrays come from memory that the process already has.
 _SMALL_BYTES = 1 << 16
+# Buffers are cut from pieces of this size or more, and begin on a small page.
+_CHUNK_BYTES = 1 << 24
+_ALIGNED = 1 << 12
 
 
 class Arena:
@@ -29,25 +35,46 @@ class Arena:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        # the one handed out last is the last
         self._buffers: list[Array] = []
+        self._chunk: mmap.mmap | None = None
+        self._used = 0
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """Return an array with undefined elements, like ``np.empty``."""
+        """Return an array with undefined elements, like ``np.empty``.
+
+        Its memory is the free buffer of one to two times its size that was handed out last.
+        """
         kind: np.dtype[Any] = np.dtype(dtype)
         size = prod(shape) * kind.itemsize
         if size < _SMALL_BYTES:
             return np.empty(shape, kind)
         with self._lock:
-            for place in range(len(self._buffers)):
-                if size <= self._buffers[place].size <= 2 * size and self._is_free(place):
-                    return np.ndarray(shape, kind, self._buffers[place])
-            self._buffers.append(np.empty(size, np.uint8))
-            return np.ndarray(shape, kind, self._buffers[-1])
+            buffers = self._buffers
+            for place in range(len(buffers) - 1, -1, -1):
+                if size <= buffers[place].size <= 2 * size and self._is_free(place):
+                    buffers.append(buffers.pop(place))
+                    break
+            else:
+                buffers.append(self._new(size))
+            return np.ndarray(shape, kind, buffers[-1])
 
     def clear(self) -> None:
         """Give back all memory that nobody holds."""
         with self._lock:
             self._buffers.clear()
+            self._chunk = None
 
     def _is_free(self, place: int) -> bool:
         return sys.getrefcount(self._buffers[place]) == _UNHELD
+
+    def _new(self, size: int) -> Array:
+        """Cut a buffer off.
+
+        Its base is no array, so that arrays in it refer to the buffer and not past it.
+        """
+        if self._chunk is None or self._used + size > len(self._chunk):
+            self._chunk, self._used = mapped(max(size, _CHUNK_BYTES)), 0
+        buffer = np.frombuffer(self._chunk, np.uint8, size, self._used)
+        self._used += -(-size // _ALIGNED) * _ALIGNED
+        return buffer

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heterolith.errors import InputError
-from heterolith.sw.execute import apply_scored, check_activations, check_results, naming
-from heterolith.sw.network import Array, Layer, Network
+from heterolith.sw.execute import Prepared, check_activations, check_results, named, naming, prepare
+from heterolith.sw.network import Array, Layer, Network, TensorType
 from heterolith.sw.ops import check
 from heterolith.sw.scores import score_layers
 from heterolith.sw.segments.partition import Unit
@@ -28,14 +28,41 @@ if TYPE_CHECKING:
     from heterolith.sw.fast import CompiledNetwork, Options
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Loaded:
-    """A layer and its constants, dense and in row-major order."""
+    """A layer, its constants, dense and in row-major order, and once it has run, how it runs.
+
+    Attributes
+    ----------
+    reads
+        What it reads besides constants, by name.
+    """
 
     network: Network
     layer: Layer
     constants: Mapping[str, Array]
-    scores: frozenset[str]
+    scored: bool
+    reads: Mapping[str, TensorType]
+    compute: Prepared | None = None
+
+    def run(self, inputs: Mapping[str, Array], team: Team) -> Sequence[Array]:
+        """Check, compute, check; whatever can be known before is known from the first run on."""
+        if not all(_is(inputs.get(name), kind) for name, kind in self.reads.items()):
+            check_activations(self.network, self.layer, inputs)
+        arrays = {**self.constants, **{name: inputs[name] for name in self.reads}}
+        if self.compute is None:
+            self.compute = prepare(self.layer, arrays, team, scored=self.scored)
+        results = self.compute(arrays)
+        for name, value in zip(self.layer.outputs, results, strict=True):
+            kind = self.network.tensors.get(name)
+            if kind is not None and not _is(value, kind):
+                check_results(self.network, self.layer, results)
+        return results
+
+
+def _is(value: Array | None, kind: TensorType) -> bool:
+    """Tell whether an array is of a type, without saying why not."""
+    return isinstance(value, np.ndarray) and value.shape == kind.shape and value.dtype == kind.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +126,9 @@ class CpuWorker:
             )
             for name in names
         }
-        self._loaded[layer.name] = _Loaded(network, layer, constants, score_layers(network))
+        reads = {name: network.tensors[name] for name in network.activations(layer)}
+        scored = layer.name in score_layers(network)
+        self._loaded[layer.name] = _Loaded(network, layer, constants, scored, reads)
 
     def run(self, layer: Layer, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Compute a loaded layer; see `heterolith.sw.worker.Worker.run`.
@@ -115,12 +144,12 @@ class CpuWorker:
                 f"layer {layer.name!r} is not loaded on this CPU worker; load it first"
             )
         start_ns = perf_counter_ns()
-        with naming(layer), self._team.at_work():
-            check_activations(loaded.network, layer, inputs)
-            arrays = {**inputs, **loaded.constants}
-            results = apply_scored(layer, arrays, self._team, loaded.scores)
-            check_results(loaded.network, layer, results)
-        self._count((layer,), start_ns)
+        try:
+            with self._team.at_work():
+                results = loaded.run(inputs, self._team)
+        except InputError as error:
+            raise named(layer, error) from error
+        self._count(1, layer.macs, start_ns)
         return results
 
     def load_unit(self, network: Network, unit: Unit) -> None:
@@ -161,7 +190,7 @@ class CpuWorker:
         if known is not None and known.unit == unit:
             start_ns = perf_counter_ns()
             outputs = known.program.run({x: inputs[x] for x in unit.inputs if x in inputs})
-            self._count(unit.layers, start_ns)
+            self._count(len(unit.layers), sum(layer.macs for layer in unit.layers), start_ns)
             return outputs
         arrays = dict(inputs)
         for layer in unit.layers:
@@ -196,10 +225,10 @@ class CpuWorker:
             known.program.close()
         self._compiled.clear()
 
-    def _count(self, layers: Sequence[Layer], start_ns: int) -> None:
+    def _count(self, layers: int, macs: int, start_ns: int) -> None:
         with self._lock:
-            self._counters["layers"] += len(layers)
-            self._counters["macs"] += sum(layer.macs for layer in layers)
+            self._counters["layers"] += layers
+            self._counters["macs"] += macs
             self._counters["busy_ns"] += perf_counter_ns() - start_ns
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
@@ -21,7 +21,9 @@ from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
+from heterolith.sw.numerics import prepared_numpy
 from heterolith.sw.workers.arena import Arena
+from heterolith.sw.workers.scratch import Scratch
 
 _Part = TypeVar("_Part")
 
@@ -42,7 +44,7 @@ class _BlasLimit:
         self._libraries: list[Any] | None = None
         self._before: list[int] = []
 
-    def acquire(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             self._askers += 1
             if self._askers == 1:
@@ -51,7 +53,7 @@ class _BlasLimit:
                 for library in libraries:
                     library.set_num_threads(1)
 
-    def release(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._askers -= 1
             if self._askers == 0:
@@ -78,14 +80,9 @@ class _BlasLimit:
 _BLAS = _BlasLimit()
 
 
-@contextmanager
-def hold_blas() -> Iterator[None]:
+def hold_blas() -> AbstractContextManager[None]:
     """Hold BLAS to one thread for a while; nests, and several threads may do it."""
-    _BLAS.acquire()
-    try:
-        yield
-    finally:
-        _BLAS.release()
+    return _BLAS
 
 
 def blas_is_known() -> bool:
@@ -97,7 +94,7 @@ class _Batch(Generic[_Part]):
     """Parts of one layer; it is done when all parts are, no matter who came to work on them."""
 
     def __init__(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
-        self._task = task
+        self._task, self._buffer = task, np.getbufsize()
         self._queue = deque(parts)
         self._lock = Lock()
         self._open = len(self._queue)
@@ -110,7 +107,7 @@ class _Batch(Generic[_Part]):
 
     def work(self) -> None:
         """Take parts until none is left."""
-        with np.errstate(all="ignore"):
+        with prepared_numpy(self._buffer):
             while True:
                 try:
                     part = self._queue.popleft()
@@ -161,22 +158,26 @@ class Team:
         if threads < 1:
             raise InputError(f"{threads} threads cannot compute anything; give 1 or more")
         self.threads = threads
-        self._arena = Arena()
+        self._arena, self._scratch = Arena(), Scratch()
         self._lock = Lock()
         self._inbox: SimpleQueue[_Batch[Any] | None] = SimpleQueue()
         self._stop: Callable[[], Any] | None = None
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> AbstractContextManager[None]:
         """Hold BLAS to one thread for a while."""
-        with hold_blas():
-            yield
+        return hold_blas()
 
     def run(self, task: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
-        """Do a task for every part; whoever is free takes the next one."""
-        batch = _Batch(task, parts)
-        if not len(batch):
+        """Do a task for every part; whoever is free takes the next one.
+
+        Threads of this team compute without warnings and with numpy's buffer as the caller set it.
+        """
+        parts = tuple(parts)
+        if self.threads == 1 or len(parts) < 2:
+            for part in parts:
+                task(part)
             return
+        batch = _Batch(task, parts)
         helpers = min(self.threads, len(batch)) - 1
         if helpers > 0:
             self._start()
@@ -189,9 +190,14 @@ class Team:
         """Return an array with undefined elements, in memory that this team used before."""
         return self._arena.empty(shape, dtype)
 
+    def scratch(self, slot: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an array of the calling thread's, valid until it takes the slot again."""
+        return self._scratch.take(slot, shape, dtype)
+
     def close(self) -> None:
         """End the threads and forget the memory; a later `run` starts new ones."""
         self._arena.clear()
+        self._scratch = Scratch()
         with self._lock:
             if self._stop is not None:
                 self._stop()

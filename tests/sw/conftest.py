@@ -167,9 +167,6 @@ def chain_network() -> tuple[Network, dict[str, np.ndarray]]:
 @pytest.fixture
 def many_parts(monkeypatch):
     """Cut every layer into many parts, however small it is."""
-    monkeypatch.setattr(tiling, "_SERIAL_MACS", 0)
-    monkeypatch.setattr(tiling, "_SERIAL_ELEMENTS", 0)
-    monkeypatch.setattr(tiling, "_PART_BYTES", 512)
-    tiling._conv_parts.cache_clear()
-    yield
-    tiling._conv_parts.cache_clear()
+    monkeypatch.setattr(tiling, "SERIAL_MACS", 0)
+    monkeypatch.setattr(tiling, "SERIAL_ELEMENTS", 0)
+    monkeypatch.setattr(tiling, "PART_BYTES", 512)

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterolith.sw.fast.passes import prepared_numpy, swept
+from heterolith.sw.fast.passes import swept
+from heterolith.sw.numerics import prepared_numpy
 
 
 @settings(max_examples=60, deadline=None)

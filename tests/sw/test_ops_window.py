@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterolith.sw.ops import tiling
+from heterolith.sw.ops import products, tiling
 from heterolith.sw.ops.window import Window
 
 
@@ -85,6 +85,6 @@ def test_parts_of_a_convolution_cover_its_output_once(many_parts, group, threads
     """Every element belongs to one part, whatever the layer is cut by."""
     kernel = (shape[1], 8 // group, 3, 3)
     seen = np.zeros(shape, int)
-    for part in tiling._conv_parts(shape, kernel, group, 4, threads):
+    for part in products.conv_parts(shape, kernel, group, 4, threads):
         seen[part] += 1
     assert np.all(seen == 1)

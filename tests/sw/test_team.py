@@ -132,10 +132,15 @@ def test_released_memory_is_used_again():
     place = first.__array_interface__["data"][0]
     view = first[1:].reshape(-1)
     del first
-    assert arena.empty((256, 256), np.float32).__array_interface__["data"][0] != place
+    other = arena.empty((256, 256), np.float32)
+    assert other.__array_interface__["data"][0] != place
     del view
     again = arena.empty((200, 250), np.float32)
     assert again.__array_interface__["data"][0] == place
+    place = other.__array_interface__["data"][0]
+    del other, again
+    latest = arena.empty((256, 256), np.float32)
+    assert latest.__array_interface__["data"][0] != place, "the one handed out last comes first"
     arena.clear()
-    again.fill(1)
-    assert np.all(again == 1)
+    latest.fill(1)
+    assert np.all(latest == 1)
