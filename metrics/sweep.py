@@ -85,7 +85,7 @@ def _network(index: int, rng: np.random.Generator) -> Subject:
     for stage, factor in enumerate(STAGES):
         if stage and d.shape(x)[2] >= 1.5 * LAST_SIDE * 2 ** (len(STAGES) - 1 - stage):
             x = _reduced(d, x)
-        x = BLOCKS[(index + 3 * stage) % len(BLOCKS)](d, x, factor * width)
+        x = BLOCKS[(index + 3 * (stage // 2)) % len(BLOCKS)](d, x, factor * width)
         if d.chance(0.4):
             x = conv(d, x, d.shape(x)[1], group=d.shape(x)[1])
         if d.chance(0.15):

@@ -26,6 +26,7 @@ TILED: Mapping[str, Callable[[Job, Crew], Run]] = {
     "Gemm": products.gemm,
     "LRN": maps.lrn,
     "MaxPool": maps.max_pool,
+    "Transpose": maps.transpose,
 }
 """Operators that are prepared and cut into parts, where they have one output."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,32 @@ half to a fifth of the speed of a pass (float32, trials).
 """
 
 
-@contextmanager
-def prepared_numpy(buffer: int = BUFFER) -> Iterator[None]:
+class prepared_numpy:  # noqa: N801 - used like a function, as `numpy.errstate` is
     """Let numpy compute without warnings and with a small buffer, in this thread."""
-    with np.errstate(all="ignore"):
-        before = np.setbufsize(buffer)
+
+    __slots__ = ("_before", "_buffer", "_state")
+
+    def __init__(self, buffer: int = BUFFER) -> None:
+        self._buffer, self._state = buffer, np.errstate(all="ignore")
+
+    def __enter__(self) -> None:
+        self._state.__enter__()
+        self._before = np.setbufsize(self._buffer)
+
+    def __exit__(self, *error: Any) -> None:  # noqa: ANN401 - as errstate's
+        np.setbufsize(self._before)
+        self._state.__exit__(*error)
+
+
+def _clip() -> Callable[..., Any]:
+    """Return the ufunc behind ``np.clip``, which numpy does not export."""
+    for module in ("numpy._core.umath", "numpy.core.umath"):
         try:
-            yield
-        finally:
-            np.setbufsize(before)
+            return getattr(import_module(module), "clip", np.clip)
+        except ModuleNotFoundError:
+            continue
+    return np.clip
+
+
+clip = _clip()
+"""``np.clip`` of an array between two scalars of its dtype, into ``out``, a third of its calls."""

@@ -17,6 +17,8 @@ from heterolith.sw.offload import VIEWS
 CACHE_BYTES = 1 << 21
 """What most processors' second-level caches hold, and the parts that this package computes in."""
 _COLD_BYTES = 16 * CACHE_BYTES
+_REMEMBERED = 16
+"""Layers of other operators after which most of an operator's code is forgotten."""
 
 
 def window(network: Network, layer: Layer) -> tuple[int, ...]:
@@ -39,26 +41,26 @@ def gathered(network: Network, layer: Layer) -> int:
     return layer.macs // max(1, filters)
 
 
-def coldness(network: Network, layer: Layer) -> tuple[float, float]:
-    """Return which share of the caches was lost since any layer, and one of the same operator."""
+def coldness(network: Network, layer: Layer) -> tuple[float, float, float]:
+    """Return which share of the caches was lost since any layer, and one of the same operator.
+
+    The third number is the share of what a processor remembers of code, branches above all, by the
+    layers since the operator ran.
+    """
     place = next((i for i, each in enumerate(network.layers) if each.name == layer.name), 0)
-    touched = first = 0
+    touched = first = count = 0
     for before in reversed(network.layers[:place]):
         if before.op in VIEWS:
             continue
         touched += touched_bytes(network, before)
-        first = first or touched or 1
+        first, count = first or touched or 1, count + 1
         if before.op == layer.op:
-            return _lost(first), _lost(touched)
-        if touched > _COLD_BYTES:
-            break
-    return _lost(first or _COLD_BYTES), 1.0
+            return _lost(first), _lost(touched), 1 - math.exp(-count / _REMEMBERED)
+    return _lost(first or _COLD_BYTES), 1.0, 1.0
 
 
 def touched_bytes(network: Network, layer: Layer) -> int:
-    """Return the bytes that a layer leaves in caches; a transposition is a view to numpy."""
-    if layer.op == "Transpose":
-        return 0
+    """Return the bytes that a layer leaves in caches."""
     return moved_bytes(network, layer) + min(4 * gathered(network, layer), CACHE_BYTES)
 
 

@@ -7,7 +7,7 @@ residual addition and activation add elements, not a call.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 
 from heterolith.metrics.models.context import coldness, gathered, window
 from heterolith.metrics.models.memory import idle_elements
@@ -18,6 +18,7 @@ from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
 Row = dict[str, object]
+COLDNESS = ("cold_calls", "cold_kernels", "rare_kernels")
 
 
 def family(network: Network, layer: Layer) -> str:
@@ -74,9 +75,10 @@ def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, f
     outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
     inputs = sum(network.tensors[name].elements for name in network.activations(layer))
     batch = network.tensors[layer.outputs[0]].shape[0] if grid(network, layer) else 1
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = defaultdict(float)
     for step in taken:
-        counts.update(step.counts)  # type: ignore[arg-type] - sums, whatever is counted
+        for name, value in step.counts.items():
+            counts[name] += value
     return {
         **row,
         "calls": 1,
@@ -89,7 +91,7 @@ def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, f
         "gather_elements": gathered(network, layer),
         "far_elements": idle[0] * batch,
         "cold_elements": idle[1] * batch,
-        **dict(zip(("cold_calls", "cold_kernels"), coldness(network, layer), strict=True)),
+        **dict(zip(COLDNESS, coldness(network, layer), strict=True)),
     }
 
 

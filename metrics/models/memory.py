@@ -1,17 +1,17 @@
 """Which memory the steps of a layer work in, and how long ago anyone touched it.
 
-The CPU worker takes memory for results from a pool that hands out, of the free buffers of about the
-size, the one handed out last (`heterolith.sw.workers.arena`), and has the same memory for frames
-and patches in all layers. What lay idle while other things filled a cache has to be fetched anew.
-Which steps meet it depends on the network alone: its sizes, and how long its tensors live. All
-steps are replayed here on sizes, until the pool holds what it holds in all later passes; caches are
-taken as lost before each pass.
+The CPU worker takes memory for results from a pool that hands out, of the free buffers that are
+large enough, the one handed out last (`heterolith.sw.workers.arena`), and has the same memory for
+frames and patches in all layers. What lay idle while other things filled a cache has to be fetched
+anew. Which steps meet it depends on the network alone: its sizes, and how long its tensors live.
+All steps are replayed here on sizes, until the pool holds what it holds in all later passes; caches
+are taken as lost before each pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from heterolith.metrics.models.context import CACHE_BYTES
@@ -19,37 +19,53 @@ from heterolith.metrics.models.steps import RESULT, WEIGHTS, Step
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
-LAST_CACHE_BYTES = 1 << 26
+LAST_CACHE_BYTES = 1 << 28
 """What is taken as a core's share of the last cache, in the scale of a decay."""
-SMALL_BYTES = 1 << 16
-"""Smaller arrays do not come from the pool."""
-POOLED = frozenset({"Conv", "MaxPool", "AveragePool", "LRN", "Gemm", "Concat"})
+TINY_BYTES, SMALL_BYTES = 1 << 12, 1 << 16
+"""Smaller arrays do not come from the pool; up to the second they have buffers of that size."""
+POOLED = frozenset({"Conv", "MaxPool", "AveragePool", "LRN", "Gemm", "Concat", "Transpose"})
 """Operators whose results come from the pool."""
 PASSES = 5
 """Passes after which a pool that still grows is taken as it is."""
-_ALIASES = VIEWS | {"Transpose"}
-_NEVER = -1e18
+_EVER = 1e18
 
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """Memory: its size, who holds it, and the clock in bytes when it was used.
+    """Memory: its size, who holds it, and when it was used.
 
     Attributes
     ----------
+    used
+        Elements from its begin on, more and more, and the clock in bytes when so many were used
+        last, later and later from the last entry to the first.
     pieces
-        The same for pieces that parts of a layer work on.
+        The clock when the pieces were used that parts of a layer at work have.
     """
 
     size: int
     holders: int = 0
-    used: float = _NEVER
+    used: list[tuple[int, float]] = field(default_factory=list)
     pieces: dict[int, float] = field(default_factory=dict)
 
-    def settle(self) -> None:
-        """Take the mean over pieces as the time of use."""
+    def use(self, elements: int, clock: float) -> None:
+        """Take so many elements as used now."""
+        self.used = [(elements, clock), *(entry for entry in self.used if entry[0] > elements)]
+
+    def since(self, elements: int, clock: float) -> Iterator[tuple[float, float]]:
+        """Yield shares of so many elements, and the bytes since each was used."""
+        known = 0
+        for reach, when in self.used:
+            if known < elements:
+                yield (min(reach, elements) - known) / elements, clock - when
+            known = max(known, min(reach, elements))
+        if known < elements:
+            yield 1 - known / elements, _EVER
+
+    def settle(self, elements: int) -> None:
+        """Take the mean over pieces as the time of use of all elements."""
         if self.pieces:
-            self.used = sum(self.pieces.values()) / len(self.pieces)
+            self.use(elements, sum(self.pieces.values()) / len(self.pieces))
             self.pieces.clear()
 
 
@@ -65,27 +81,29 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self.buffers: list[Buffer] = []
+        self.buffers: tuple[list[Buffer], list[Buffer]] = ([], [])
         self.shared: dict[str, Buffer] = {}
         self.clock = 0.0
 
     def take(self, size: int) -> Buffer:
-        """Return the free buffer of about a size taken last, or a new one; small ones are new."""
-        for buffer in reversed(self.buffers):
-            if size <= buffer.size <= 2 * size and not buffer.holders:
-                self.buffers.remove(buffer)
+        """Return the free buffer, large enough, taken last, or a new one; small ones are new."""
+        if size < TINY_BYTES:
+            return Buffer(size, holders=1)
+        buffers = self.buffers[size > SMALL_BYTES]
+        for buffer in reversed(buffers):
+            if size <= buffer.size and not buffer.holders:
+                buffers.remove(buffer)
                 break
         else:
-            buffer = Buffer(size)
-        if size >= SMALL_BYTES:
-            self.buffers.append(buffer)
+            buffer = Buffer(max(size, SMALL_BYTES))
+        buffers.append(buffer)
         buffer.holders = 1
         return buffer
 
     def forget(self) -> None:
         """Lose all caches."""
-        for buffer in (*self.buffers, *self.shared.values()):
-            buffer.used = _NEVER
+        for buffer in (*self.buffers[0], *self.buffers[1], *self.shared.values()):
+            buffer.used = []
 
 
 def idle_elements(
@@ -100,10 +118,10 @@ def idle_elements(
     """
     pool = Pool()
     for _ in range(PASSES):
-        known = len(pool.buffers)
+        known = list(map(len, pool.buffers))
         pool.forget()
         found = _replay(network, pool, steps)
-        if len(pool.buffers) == known:
+        if list(map(len, pool.buffers)) == known:
             break
     return found
 
@@ -113,17 +131,21 @@ def _replay(
 ) -> dict[str, tuple[float, float]]:
     """Run a network on a pool."""
     last = {n: i for i, layer in enumerate(network.layers) for n in network.activations(layer)}
-    held = {name: Buffer(0, used=pool.clock) for name in network.inputs}
+    held = {name: Buffer(0) for name in network.inputs}
+    for name, buffer in held.items():
+        buffer.use(network.tensors[name].elements, pool.clock)
     found = {}
     for index, layer in enumerate(network.layers):
         read = [held[name] for name in network.activations(layer) if name in held]
-        if layer.op in _ALIASES and read:
+        if layer.op in VIEWS and read:
             result = read[0]
             result.holders += 1
             found[layer.name] = (0.0, 0.0)
         else:
             result = _result(network, layer, pool)
-            found[layer.name] = _run(pool, steps[layer.name], result, read)
+            names = [layer.outputs[0], *(n for n in network.activations(layer) if n in held)]
+            sizes = [network.tensors[name].elements for name in names]
+            found[layer.name] = _run(pool, steps[layer.name], result, read, sizes)
         for name in filter(None, layer.outputs):
             held[name] = result
         for name in [name for name in held if last.get(name, index) <= index]:
@@ -137,39 +159,48 @@ def _result(network: Network, layer: Layer, pool: Pool) -> Buffer:
 
 
 def _run(
-    pool: Pool, steps: list[Step], result: Buffer, read: list[Buffer]
+    pool: Pool, steps: list[Step], result: Buffer, read: list[Buffer], sizes: list[int]
 ) -> tuple[float, float]:
-    """Run the steps of a layer: elements that it finds beyond the second cache and the last."""
+    """Run the steps of a layer: elements that it finds beyond the second cache and the last.
+
+    ``sizes`` are the elements of the result, then of what is read.
+    """
     far = cold = 0.0
     weights = Buffer(0)
+    whole = dict(zip(map(id, (result, *read)), sizes, strict=True))
     for step in steps:
         begin = pool.clock
-        touched: list[tuple[Buffer, int]] = []
+        touched: dict[int, tuple[Buffer, int]] = {}
         for name, elements in (*step.reads, step.writes):
-            buffer = (
-                (read[name] if name < len(read) else weights)
-                if isinstance(name, int)
-                else result
-                if name == RESULT
-                else weights
-                if name == WEIGHTS
-                else pool.shared.setdefault(name, Buffer(0))
-            )
-            if any(buffer is other for other, _ in touched):
-                continue
-            touched.append((buffer, elements))
-            own = buffer is result or any(buffer is other for other in read)
-            since = begin - (buffer.pieces.get(step.part, buffer.used) if own else buffer.used)
-            if buffer is not weights or since < -_NEVER / 2:
-                far += elements * since**2 / (since**2 + CACHE_BYTES**2)
-                cold += elements * (1 - math.exp(-since / LAST_CACHE_BYTES))
-            if own:
+            buffer = _memory(name, pool, result, read, weights)
+            touched.setdefault(id(buffer), (buffer, elements))
+        for key, (buffer, elements) in touched.items():
+            if step.part in buffer.pieces:
+                shares = iter([(1.0, begin - buffer.pieces[step.part])])
+            elif buffer is weights and not buffer.used:
+                shares = iter(())  # their first reading is work of its own
+            else:
+                shares = buffer.since(whole.get(key, elements), begin)
+            for share, since in shares:
+                far += elements * share / (1 + (CACHE_BYTES / max(since, 1)) ** 4)
+                cold += elements * share * (1 - math.exp(-since / LAST_CACHE_BYTES))
+            if key in whole:
                 buffer.pieces[step.part] = begin
             else:
-                buffer.used = begin
-        pool.clock += sum(4 * elements for _, elements in touched)
+                buffer.use(elements, begin)
+        pool.clock += sum(4 * elements for _, elements in touched.values())
         if "parts" in step.counts:  # a product writes its result last
             result.pieces[step.part] = begin + 4 * step.writes[1]
     for buffer in (result, *read):
-        buffer.settle()
+        buffer.settle(whole[id(buffer)])
     return far, cold
+
+
+def _memory(
+    name: str | int, pool: Pool, result: Buffer, read: list[Buffer], weights: Buffer
+) -> Buffer:
+    if isinstance(name, int):
+        return read[name] if name < len(read) else weights
+    if name in (RESULT, WEIGHTS):
+        return result if name == RESULT else weights
+    return pool.shared.setdefault(name, Buffer(0))

@@ -46,6 +46,7 @@ WORK = {
     "buffered_elements": "of these, those that go through numpy's buffer, batch included",
     "loops": "rows of memory that calls on elements take at a time, batch included",
     "strided_elements": "elements copied or passed over with a stride, batch included",
+    "slow_elements": "elements divided, or whose roots are taken, batch included",
     "parts": "products, one for each piece that fits a cache, batch included",
     "product_macs": "multiply-accumulates of products of matrices, batch included",
     "product_rows": "rows of results that products write with gaps between, batch included",
@@ -58,6 +59,7 @@ WORK = {
     "cold_elements": "elements in memory that no cache has, batch included",
     "cold_calls": "share of the caches lost since a layer ran, times calls",
     "cold_kernels": "share of the caches lost since the operator ran, times calls",
+    "rare_kernels": "share of its code forgotten by layers since the operator ran, times calls",
     "input_elements": "elements that a host hands over, batch included",
 }
 WHOLE = ("images", "input_elements")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from heterolith.metrics.models.context import window
 from heterolith.metrics.work import STEPS
@@ -135,7 +135,6 @@ class Piece:
     run: int
     apart: bool
     buffer: int = BUFFER
-    counts: dict[str, float] = field(default_factory=dict)
 
     @property
     def elements(self) -> int:
@@ -143,18 +142,30 @@ class Piece:
         return self.channels * self.run
 
     def over(
-        self, reads: tuple[tuple[str | int, int], ...], spread: bool = False, strided: bool = False
+        self,
+        reads: tuple[tuple[str | int, int], ...],
+        *,
+        write: str = RESULT,
+        spread: bool = False,
+        strided: bool = False,
+        slow: bool = False,
+        broken: int | None = None,
     ) -> Step:
         """Return a pass over the piece.
 
         Parameters
         ----------
+        broken
+            Operands with gaps between runs, by default all if the piece lies apart.
         spread
             One operand has an element for a whole run, as a bias has.
         strided
             One operand has a stride.
+        slow
+            Quotients or roots.
         """
-        n, gaps = self.elements, spread + self.apart * (1 + len(reads))
+        broken = self.apart * (1 + len(reads)) if broken is None else broken
+        n, gaps = self.elements, spread + broken
         buffered = gaps and (1 + gaps) * self.run <= min(self.buffer, n)
         length = self.buffer // self.run * self.run if buffered else self.run if gaps else n
         counts = {"array_calls": 1, "passed_elements": n, "loops": n / length}
@@ -163,7 +174,9 @@ class Piece:
             counts["buffered_elements"] = n * spread
         if strided:
             counts["strided_elements"] = n
-        return Step(counts, reads, (RESULT, n), self.part)
+        if slow:
+            counts["slow_elements"] = n
+        return Step(counts, reads, (write, n), self.part)
 
 
 def _copied(
@@ -289,26 +302,26 @@ def _pooling(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
         channels = last - first
         before, extent, source = _framed(place, channels, (0, high), part)
         yield from before
-        rows = (channels, high * extent[1]) if place.strides[0] == 1 else (channels * high, extent[1])
+        down = place.strides[0] == 1
+        rows = (channels, high * extent[1]) if down else (channels * high, extent[1])
         for axis, (count, pieces) in enumerate(((high, rows), (wide, (channels * high, wide)))):
             strided, taps = bool(axis) and place.strides[1] > 1, place.kernel[axis]
             if taps == 1 and extent[axis] == count:
                 continue
             piece = Piece(part, *pieces, apart=True)
-            write = RESULT if axis or extent[1] == wide and place.kernel[1] == 1 else LEFT
+            write = RESULT if axis or (extent[1] == wide and place.kernel[1] == 1) else LEFT
             if taps == 1:
                 yield _copied(pieces[0], piece.elements, source, write, part, strided)
             for tap in range(taps - 1):
-                step = piece.over((source,), strided=strided)
                 reads = (source,) if tap == 0 else (source, (write, piece.elements))
-                yield Step(step.counts, reads, (write, piece.elements), part)
+                yield piece.over(reads, write=write, strided=strided, broken=1 + (tap == 0))
             source = (write, piece.elements)
         whole = (RESULT, channels * high * wide)
         if source[0] != RESULT:
             yield _copied(1, whole[1], source, RESULT, part, False)
         piece = Piece(part, channels, high * wide, False)
         if layer.op == "AveragePool":
-            yield piece.over((whole,), spread=True)
+            yield piece.over((whole,), spread=True, slow=True)
         if clamps(layer):
             yield piece.over((whole,))
 
@@ -318,21 +331,55 @@ def _other(network: Network, layer: Layer) -> list[Step]:
     n = sum(network.tensors[name].elements for name in layer.outputs if name)
     read = [network.tensors[name].elements for name in network.activations(layer)]
     reads: tuple[tuple[str | int, int], ...] = tuple(enumerate(read))
+    if layer.op == "LRN":
+        return list(_normalisation(network, layer))
     whole, after = Piece(0, 1, n, False), clamps(layer) + bool(layer.residual)
     calls = CALLS.get(layer.op, 1)
     counts: dict[str, float] = {"array_calls": calls}
     if layer.op == "Concat":
         counts |= {"copied_elements": n, "runs": len(read)}
-    elif layer.op == "LRN":
-        # square, a copy of it, sums over channels, scale, add, two roots, their product, quotient
-        size = int(layer.attributes["size"])
-        counts = {"array_calls": size + 7, "passed_elements": n * (size + 6), "copied_elements": n}
     elif layer.macs:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
         shape = (1, n // rows, layer.macs // n, rows)
         counts = dict(_product(shape, reads[0], 0, False).counts)
         after += len(layer.inputs) > 2
-    elif layer.op != "Transpose":
+    elif layer.op == "Transpose":
+        counts |= {"copied_elements": n, "runs": _moved_runs(network, layer)}
+    else:
         counts["passed_elements"] = max([*read, n]) * STEPS.get(layer.op, 1)
     first = Step(counts, reads, (RESULT, n))
     return [first, *(whole.over(((RESULT, n),)) for _ in range(after))]
+
+
+def _moved_runs(network: Network, layer: Layer) -> int:
+    """Return the stretches of memory that a transposition copies: axes behind the last moved."""
+    shape = network.tensors[layer.inputs[0]].shape
+    axes = list(layer.attributes.get("perm") or reversed(range(len(shape))))
+    while axes and axes[-1] == len(axes) - 1:
+        axes.pop()
+    return math.prod(shape[: len(axes)])
+
+
+def _normalisation(network: Network, layer: Layer) -> Iterator[Step]:
+    """Count an LRN: squares, their sums over channels, a power of them by two roots, a quotient."""
+    _, channels, *spatial = network.tensors[layer.inputs[0]].shape
+    high, row = spatial[0], math.prod(spatial[1:])
+    for part, (first, last) in enumerate(even_parts(high, PART_BYTES // (4 * channels * row))):
+        apart = last - first < high
+        piece = Piece(part, channels, (last - first) * row, apart)
+        flat = Piece(part, channels, piece.run, False)
+        n = piece.elements
+        whole: tuple[str | int, int] = (RESULT, n)
+        squares: tuple[str | int, int] = (FRAME, n)
+        yield piece.over(((0, n),), write=FRAME)
+        yield _copied(channels if apart else 1, n, squares, RESULT, part, False)
+        for _ in range(int(layer.attributes["size"]) - 1):
+            yield piece.over((whole, squares))
+        yield piece.over((whole,))
+        yield piece.over((whole,))
+        yield piece.over((whole,), write=FRAME, slow=True)
+        yield flat.over((squares,), write=PATCHES, slow=True)
+        yield piece.over((squares, (PATCHES, n)))
+        yield piece.over(((0, n), whole), slow=True)
+        if clamps(layer):
+            yield piece.over((whole,))

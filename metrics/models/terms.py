@@ -37,6 +37,7 @@ FEATURES = (
     "right_elements",
     "cold_calls",
     "cold_kernels",
+    "rare_kernels",
 )
 """Features with a term of their own, beside multiply-accumulates."""
 STEPWISE = (
@@ -49,6 +50,7 @@ STEPWISE = (
     "buffered_elements",
     "loops",
     "strided_elements",
+    "slow_elements",
     "parts",
     "product_rows",
     "left_elements",
@@ -61,14 +63,15 @@ STEPWISE = (
     "cold_elements",
     "cold_calls",
     "cold_kernels",
+    "rare_kernels",
 )
 """Features of a model of steps, beside products: each costs the same in every family."""
-COUNTED = ("calls", "array_calls", "parts", "vectors", "cold_calls", "cold_kernels")
+ALIKE = ("cold_calls", "cold_kernels", "rare_kernels")
+"""Features that cost the same in every family: caches know of none."""
+COUNTED = ("calls", "array_calls", "parts", "vectors", *ALIKE)
 """Features that are counted, not moved: each costs the host some time."""
 MOVED = ("activation_elements", "weight_elements", "far_elements", "cold_elements")
 """Features that memory moves."""
-ALIKE = ("cold_calls", "cold_kernels")
-"""Features that cost the same in every family: caches know of none."""
 FEWEST_ROWS = 6
 """Rows that must have a family's work before the family gets coefficients of its own."""
 

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
-from heterolith.sw.ops.window import Attribute, Empty, Window
+from heterolith.sw.ops.window import Attribute, Window
 
 
 def conv(
@@ -69,7 +69,7 @@ def conv_window(x: Sequence[int], w: Sequence[int], group: int, window: Window) 
     return window
 
 
-def convolve(padded: Array, w: Array, window: Window, out: Array, empty: Empty = np.empty) -> None:
+def convolve(padded: Array, w: Array, window: Window, out: Array) -> None:
     """Convolve an already padded input into `out`, without bias.
 
     Parameters
@@ -80,8 +80,6 @@ def convolve(padded: Array, w: Array, window: Window, out: Array, empty: Empty =
         Kernels of shape (M, C / group, kernel axes).
     out
         Array of shape (N, M, output axes), of any strides; it is overwritten.
-    empty
-        What allocates memory for patches.
     """
     group = padded.shape[1] // w.shape[1]
     places = out.shape[2:]
@@ -90,7 +88,7 @@ def convolve(padded: Array, w: Array, window: Window, out: Array, empty: Empty =
         factors = w.reshape(group, -1, *(1,) * window.rank)
         np.multiply(view, factors, out=out.reshape(view.shape[0], group, -1, *places))
         return
-    columns = im2col(padded, window, places, group, empty)
+    columns = im2col(padded, window, places, group)
     matrix = w.reshape(group, w.shape[0] // group, -1)
     if group == 1:
         columns, matrix = columns[:, 0], matrix[0]
@@ -105,7 +103,6 @@ def im2col(
     window: Window,
     places: Sequence[int],
     group: int = 1,
-    empty: Empty = np.empty,
 ) -> Array:
     """Return the patch under the window at every place as columns.
 
@@ -127,9 +124,7 @@ def im2col(
     )
     # Every window place lies inside `padded`, so the view stays inside its memory.
     patches = as_strided(padded, (n, channels, *window.kernel, *places), strides)
-    columns = empty(patches.shape, padded.dtype)
-    np.copyto(columns, patches)
-    return columns.reshape(shape)
+    return patches.reshape(shape)
 
 
 def conv_transpose(

@@ -60,8 +60,9 @@ def softmax(x: Array, *, axis: int = -1, flatten: int = 0) -> Array:
     """Return exp(x) over its sum along an axis; ``flatten``: along all axes from ``axis`` on."""
     if flatten:
         return softmax(_two_dimensional(x, axis)).reshape(x.shape)
-    shifted: Array = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    shifted /= np.sum(shifted, axis=axis, keepdims=True)
+    # reductions as ufuncs: half the calls, and nearly all that a row of scores costs are calls
+    shifted: Array = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    shifted /= np.add.reduce(shifted, axis=axis, keepdims=True)
     return shifted
 
 

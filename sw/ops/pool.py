@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,8 @@ def window_counts(spatial: Sequence[int], window: Window, include_pad: bool) -> 
 
 def global_average_pool(x: Array) -> Array:
     """Return the mean over all spatial axes of `x`, kept with length 1."""
-    out: Array = np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype)
+    out: Array = np.add.reduce(x, axis=tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype)
+    out /= x.dtype.type(prod(x.shape[2:]))
     return out
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from operator import mul
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike
 
 from heterolith.sw.network import Array
 from heterolith.sw.ops import tiling
-from heterolith.sw.ops.conv import conv_window, convolve
+from heterolith.sw.ops.conv import conv_window
 from heterolith.sw.ops.tiling import Arrays, Crew, Job, Part, Run, even_parts
 from heterolith.sw.ops.window import Cut, Window
 
@@ -20,12 +25,62 @@ _FEW_PLACES = 128
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of a convolution: where it lies, and what of image, channels and rows it reads."""
+    """A part of a convolution.
+
+    Attributes
+    ----------
+    part, read, cut
+        Where it lies in the output, what it reads of images and channels, and of rows.
+    matrix, columns, result
+        Shapes of kernels, patches and output as factors and result of a product; of a window of one
+        channel and element, of factors, inputs and output of a product of elements.
+    taps
+        What the first element of the window meets of the padded form.
+    patches, steps
+        Shape of the patches, and steps of their axes in the padded form.
+    """
 
     part: Part
-    kernels: slice
     read: Part
     cut: Cut
+    matrix: tuple[int, ...]
+    columns: tuple[int, ...]
+    result: tuple[int, ...]
+    taps: Part
+    patches: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+def _piece(job: Job, window: Window, group: int, part: Part) -> _Piece:
+    (_, _, *spatial), w = job.shape(0), job.shape(1)
+    image, kernels, rows = part
+    each, count, one = w[0] // group, kernels.stop - kernels.start, (1,) * window.rank
+    groups = slice(kernels.start // each, -(-kernels.stop // each))
+    channels = slice(groups.start * w[1], groups.stop * w[1])
+    cut, places = window.cut(spatial, rows), (rows.stop - rows.start, *window.output(spatial)[1:])
+    among = (groups.stop - groups.start,) if group > 1 else ()
+    kernels_each, length = count // prod(among), prod(w[1:])
+    matrix, columns = (*among, kernels_each, length), (*among, length, prod(places))
+    result = (*among, kernels_each, prod(places))
+    if length == 1:
+        inputs = channels.stop - channels.start
+        matrix, columns = (inputs, count // inputs, *one), (inputs, 1, *places)
+        result = (inputs, count // inputs, *places)
+    return _Piece(
+        part=part,
+        read=(image, channels),
+        cut=cut,
+        matrix=matrix,
+        columns=columns,
+        result=result,
+        taps=(
+            slice(None),
+            slice(None),
+            *(slice(0, (n - 1) * s + 1, s) for n, s in zip(places, window.strides, strict=True)),
+        ),
+        patches=(channels.stop - channels.start, *w[2:], *places),
+        steps=(*window.dilations, *window.strides),
+    )
 
 
 def conv(job: Job, crew: Crew) -> Run:
@@ -35,35 +90,65 @@ def conv(job: Job, crew: Crew) -> Run:
     group = geometry.pop("group", 1)
     window = conv_window(x, w, group, Window.of(w[2:], geometry))
     shape = (x[0], w[0], *window.output(x[2:]))
-    finish, column, each = job.finish(shape), (-1, *(1,) * window.rank), w[0] // group
+    finish, column = job.finish(shape), (-1, *(1,) * window.rank)
+    parts = conv_parts(shape, w, group, job.dtype.itemsize, crew.threads)
+    pieces = [_piece(job, window, group, part) for part in parts]
+    multiply = np.multiply if prod(w[1:]) == 1 else np.matmul
+    moves = prod(w[2:]) > 1, prod(w[1:]) > 1 and prod(window.strides) > 1
+    known: tuple[Any, Any, list[tuple[Array, Any]]] = (None, None, [])
 
-    def piece(part: Part) -> _Piece:
-        image, kernels, rows = part
-        groups = slice(kernels.start // each, -(-kernels.stop // each))
-        channels = slice(groups.start * w[1], groups.stop * w[1])
-        return _Piece(part, kernels, (image, channels), window.cut(x[2:], rows))
+    def constants(w: Array, bias: Array | None) -> list[tuple[Array, Any]]:
+        """Return kernels and biases of all pieces; they are nearly always those of last time."""
+        nonlocal known
+        if known[0] is not w or known[1] is not bias:
+            rows = None if bias is None else bias.reshape(column)
+            cuts = [(p, p.part[1]) for p in pieces]
+            views = [(w[k].reshape(p.matrix), None if rows is None else rows[k]) for p, k in cuts]
+            known = (w, bias, views)
+        return known[2]
 
-    pieces = [piece(p) for p in conv_parts(shape, w, group, job.dtype.itemsize, crew.threads)]
+    def frame(shape: Sequence[int], dtype: DTypeLike) -> Array:
+        return crew.scratch(0, shape, dtype)
 
     def run(inputs: Arrays, residual: Array | None) -> Array:
         x, w, *rest = inputs
         assert x is not None
         assert w is not None
         out = crew.empty(shape, job.dtype)
-        bias = rest[0].reshape(column) if rest and rest[0] is not None else None
+        views = constants(w, rest[0] if rest else None)
 
-        def task(piece: _Piece) -> None:
+        def task(place: int) -> None:
+            piece, (matrix, bias) = pieces[place], views[place]
             mine = out[piece.part]
-            padded = piece.cut.of(x[piece.read], 0, lambda *of: crew.scratch(0, *of))
-            convolve(padded, w[piece.kernels], window, mine, lambda *of: crew.scratch(1, *of))
+            padded = piece.cut.of(x[piece.read], 0, frame)
+            columns = _columns(piece, padded, moves, crew)
+            multiply(matrix, columns, out=mine.reshape(piece.result))
             if bias is not None:
-                np.add(mine, bias[piece.kernels], out=mine)
+                np.add(mine, bias, out=mine)
             finish.apply(mine, residual, piece.part)
 
-        crew.run(task, pieces)
+        crew.run(task, range(len(pieces)))
         return out
 
     return run
+
+
+def _columns(piece: _Piece, padded: Array, moves: tuple[bool, bool], crew: Crew) -> Array:
+    """Return the patches of a piece as columns; ``moves`` tells of windows and of strides."""
+    if moves[0]:
+        _, channel, *axes = padded.strides
+        strides = (channel, *map(mul, axes + axes, piece.steps))
+        if padded.flags.c_contiguous:  # as `as_strided` for a tenth of its price
+            patches: Array = np.ndarray(piece.patches, padded.dtype, padded, 0, strides)
+        else:
+            patches = as_strided(padded, piece.patches, strides)
+    else:
+        patches = padded[piece.taps]
+        if not moves[1]:
+            return patches.reshape(piece.columns)
+    columns = crew.scratch(1, patches.shape, padded.dtype)
+    np.copyto(columns, patches)
+    return columns.reshape(piece.columns)
 
 
 def conv_parts(

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Activation, Array
+from heterolith.sw.numerics import clip
 from heterolith.sw.ops.pool import highest, lowest
 
 PART_BYTES = 1 << 21
@@ -112,7 +113,7 @@ class Finish:
         if residual is not None:
             np.add(out, residual[part], out=out)
         if self.bounds is not None:  # both at once: numpy clips faster than it takes maxima
-            np.clip(out, *self.bounds, out=out)
+            clip(out, *self.bounds, out=out)
 
 
 def even_parts(length: int, most: int, threads: int) -> list[slice]:

@@ -160,9 +160,9 @@ class Window:
         """
         return self.rows(x, slice(0, self.output(x.shape[2:])[0]), fill)
 
-    def rows(self, x: Array, rows: slice, fill: float = 0, empty: Empty = np.empty) -> Array:
+    def rows(self, x: Array, rows: slice, fill: float = 0) -> Array:
         """Return what the windows of some output rows cover, a row being a place on axis 2."""
-        return self.cut(x.shape[2:], rows).of(x, fill, empty)
+        return self.cut(x.shape[2:], rows).of(x, fill)
 
     def cut(self, spatial: Sequence[int], rows: slice) -> Cut:
         """Return where the windows of some output rows lie in an input of some extent."""

@@ -24,6 +24,8 @@ from heterolith.sw.pages import mapped
 # References to a free buffer while `_is_free` looks at it: the list's and the argument's.
 _UNHELD = 2
 # Smaller arrays come from memory that the process already has.
+_TINY_BYTES = 1 << 12
+# Buffers for arrays up to this size have this size; larger ones would run short if those took them.
 _SMALL_BYTES = 1 << 16
 # Buffers are cut from pieces of this size or more, and begin on a small page.
 _CHUNK_BYTES = 1 << 24
@@ -35,38 +37,36 @@ class Arena:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        # the one handed out last is the last
-        self._buffers: list[Array] = []
+        # small and large ones; the one handed out last is the last
+        self._buffers: tuple[list[Array], list[Array]] = ([], [])
         self._chunk: mmap.mmap | None = None
         self._used = 0
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """Return an array with undefined elements, like ``np.empty``.
 
-        Its memory is the free buffer of one to two times its size that was handed out last.
+        Its memory is the free buffer, large enough, that was handed out last: it is the likeliest
+        to be in a cache, and few buffers serve all.
         """
         kind: np.dtype[Any] = np.dtype(dtype)
         size = prod(shape) * kind.itemsize
-        if size < _SMALL_BYTES:
+        if size < _TINY_BYTES:
             return np.empty(shape, kind)
         with self._lock:
-            buffers = self._buffers
+            buffers = self._buffers[size > _SMALL_BYTES]
             for place in range(len(buffers) - 1, -1, -1):
-                if size <= buffers[place].size <= 2 * size and self._is_free(place):
+                if size <= buffers[place].size and _is_free(buffers, place):
                     buffers.append(buffers.pop(place))
                     break
             else:
-                buffers.append(self._new(size))
+                buffers.append(self._new(max(size, _SMALL_BYTES)))
             return np.ndarray(shape, kind, buffers[-1])
 
     def clear(self) -> None:
         """Give back all memory that nobody holds."""
         with self._lock:
-            self._buffers.clear()
+            self._buffers = ([], [])
             self._chunk = None
-
-    def _is_free(self, place: int) -> bool:
-        return sys.getrefcount(self._buffers[place]) == _UNHELD
 
     def _new(self, size: int) -> Array:
         """Cut a buffer off.
@@ -78,3 +78,7 @@ class Arena:
         buffer = np.frombuffer(self._chunk, np.uint8, size, self._used)
         self._used += -(-size // _ALIGNED) * _ALIGNED
         return buffer
+
+
+def _is_free(buffers: list[Array], place: int) -> bool:
+    return sys.getrefcount(buffers[place]) == _UNHELD
