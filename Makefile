@@ -64,7 +64,9 @@ check-oldest: $(OLDEST)/ready
 		tests/sw/test_ops_integer.py tests/sw/test_ops_normalize.py tests/sw/test_ops_index.py \
 		tests/sw/test_ops_shape.py tests/sw/test_ops_reduce.py tests/sw/test_ops_recurrent.py \
 		tests/sw/test_ops_resize.py tests/sw/test_ops_window.py tests/sw/test_store.py \
-		-k 'not Gelu'
+		tests/sw/test_ops_products.py tests/sw/test_ops_maps.py tests/sw/test_arena.py \
+		tests/sw/test_scratch.py tests/sw/test_pages.py \
+		tests/sw/test_numerics.py -k 'not Gelu'
 endif
 
 ifeq ($(PYNQ_PYTHON),)

@@ -3,8 +3,8 @@
 Probes stand in small networks rather than alone: a layer finds caches, code and its input as its
 predecessor leaves them, and timed alone it takes up to half as long again or less. A network has a
 stem, four stages of a block each on maps that halve, and a classifier, like convolutional networks
-of the last decade; blocks (`heterolith.metrics.blocks`) are dealt so that each stands in every
-stage, channels and sides are drawn.
+of the last decade; blocks (`heterolith.metrics.blocks`) come in pairs, as networks repeat theirs,
+and are dealt so that each stands in every stage, channels and sides are drawn.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ WIDTHS = (32, 72)
 """Channels at the first stage; each stage has twice those of the one before."""
 STAGES = (1, 2, 4, 8)
 LAST_SIDE = 7
+HEADS = 3
+"""Kinds of classifiers, dealt in turn like blocks."""
 KINDS = {
     "conv": frozenset({"Conv"}),
     "fc": frozenset({"Gemm"}),
@@ -64,13 +66,13 @@ def _stem(d: Draft) -> str:
     return x if stride == 4 else pool(d, x, "MaxPool", 3, 2, int(d.rng.integers(2)))
 
 
-def _head(d: Draft, x: str) -> None:
-    """Append the classifier: hidden layers as in VGG, or a mean over the map."""
+def _head(d: Draft, x: str, kind: int) -> None:
+    """Append the classifier: hidden layers as in VGG, or a mean over the map by either operator."""
     _, channels, side, _ = d.shape(x)
-    if d.chance(0.3):
+    if kind == 0:
         for _ in range(2):
             x = connected(d, x, d.width(512, 4096), relu=True)
-    elif d.chance(0.5):
+    elif kind == 1:
         x = d.layer("GlobalAveragePool", (x,), (1, channels, 1, 1))
     else:
         x = pool(d, x, "AveragePool", side, 1)
@@ -91,7 +93,7 @@ def _network(index: int, rng: np.random.Generator) -> Subject:
         if d.chance(0.15):
             y = d.layer("Relu", (x,), d.shape(x))
             x = d.layer("Add", (x, y), d.shape(x)) if d.chance(0.5) else y
-    _head(d, x)
+    _head(d, x, index % HEADS)
     return d.subject()
 
 

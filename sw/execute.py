@@ -154,7 +154,7 @@ def prepare(
     def plain(arrays: Mapping[str, Array]) -> Results:
         inputs = [arrays[name] if name else None for name in layer.inputs]
         residual = arrays[layer.residual] if layer.residual else None
-        try:
+        try:  # as `fitting`, which costs a context manager more
             with prepared_numpy(buffer):
                 return compute(inputs, residual)
         except InputError:

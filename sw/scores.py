@@ -56,6 +56,7 @@ def widen(
         name: value.astype(np.float64) if value.dtype == np.float32 else value
         for name, value in arrays.items()
     }
-    return tuple(
-        value.astype(result.dtype) for value, result in zip(compute(wide), results, strict=True)
-    )
+    with np.errstate(over="ignore"):  # what is beyond float32 is infinite there
+        return tuple(
+            value.astype(result.dtype) for value, result in zip(compute(wide), results, strict=True)
+        )

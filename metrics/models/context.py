@@ -17,8 +17,6 @@ from heterolith.sw.offload import VIEWS
 CACHE_BYTES = 1 << 21
 """What most processors' second-level caches hold, and the parts that this package computes in."""
 _COLD_BYTES = 16 * CACHE_BYTES
-_REMEMBERED = 16
-"""Layers of other operators after which most of an operator's code is forgotten."""
 
 
 def window(network: Network, layer: Layer) -> tuple[int, ...]:
@@ -41,22 +39,18 @@ def gathered(network: Network, layer: Layer) -> int:
     return layer.macs // max(1, filters)
 
 
-def coldness(network: Network, layer: Layer) -> tuple[float, float, float]:
-    """Return which share of the caches was lost since any layer, and one of the same operator.
-
-    The third number is the share of what a processor remembers of code, branches above all, by the
-    layers since the operator ran.
-    """
+def coldness(network: Network, layer: Layer) -> tuple[float, float]:
+    """Return which share of the caches was lost since any layer, and one of the same operator."""
     place = next((i for i, each in enumerate(network.layers) if each.name == layer.name), 0)
-    touched = first = count = 0
+    touched = first = 0
     for before in reversed(network.layers[:place]):
         if before.op in VIEWS:
             continue
         touched += touched_bytes(network, before)
-        first, count = first or touched or 1, count + 1
+        first = first or touched or 1
         if before.op == layer.op:
-            return _lost(first), _lost(touched), 1 - math.exp(-count / _REMEMBERED)
-    return _lost(first or _COLD_BYTES), 1.0, 1.0
+            return _lost(first), _lost(touched)
+    return _lost(first or _COLD_BYTES), 1.0
 
 
 def touched_bytes(network: Network, layer: Layer) -> int:

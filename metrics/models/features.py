@@ -12,13 +12,14 @@ from collections import defaultdict
 from heterolith.metrics.models.context import coldness, gathered, window
 from heterolith.metrics.models.memory import idle_elements
 from heterolith.metrics.models.samples import Samples, make_samples
-from heterolith.metrics.models.steps import Step, grid, steps
+from heterolith.metrics.models.steps import Step, images, steps
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
 Row = dict[str, object]
-COLDNESS = ("cold_calls", "cold_kernels", "rare_kernels")
+REMEMBERED = 16
+"""Layers after which most of what a processor knows of a family's code is forgotten."""
 
 
 def family(network: Network, layer: Layer) -> str:
@@ -52,10 +53,28 @@ def layer_rows(network: Network) -> dict[str, Row]:
     """Return labels and work of every layer by its name, in order; an empty work for a view."""
     taken = {layer.name: steps(network, layer) for layer in network.layers}
     idle = idle_elements(network, taken)
+    rare = rarity(network)
     return {
-        layer.name: _row(network, layer, taken[layer.name], idle[layer.name])
+        layer.name: _row(
+            network, layer, taken[layer.name], idle[layer.name], rare.get(layer.name, 0.0)
+        )
         for layer in network.layers
     }
+
+
+def rarity(network: Network) -> dict[str, float]:
+    """Return what share of a layer's code a processor has forgotten, branches above all.
+
+    It goes with the number of layers since one of the family ran; 1 if none did.
+    """
+    found: dict[str, float] = {}
+    last: dict[str, int] = {}
+    for layer in network.layers:
+        if layer.op not in VIEWS:
+            name, count = family(network, layer), len(found)
+            since = count - last.get(name, -(10**6))
+            found[layer.name], last[name] = 1 - math.exp(-since / REMEMBERED), count
+    return found
 
 
 def layer_row(network: Network, layer: Layer) -> Row:
@@ -63,7 +82,9 @@ def layer_row(network: Network, layer: Layer) -> Row:
     return layer_rows(network)[layer.name]
 
 
-def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, float]) -> Row:
+def _row(
+    network: Network, layer: Layer, taken: list[Step], idle: tuple[float, float], rare: float
+) -> Row:
     row: Row = {
         "network": network.name,
         "layer": layer.name,
@@ -74,7 +95,7 @@ def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, f
         return row
     outputs = sum(network.tensors[name].elements for name in layer.outputs if name)
     inputs = sum(network.tensors[name].elements for name in network.activations(layer))
-    batch = network.tensors[layer.outputs[0]].shape[0] if grid(network, layer) else 1
+    batch = images(network, layer)
     counts: dict[str, float] = defaultdict(float)
     for step in taken:
         for name, value in step.counts.items():
@@ -91,7 +112,8 @@ def _row(network: Network, layer: Layer, taken: list[Step], idle: tuple[float, f
         "gather_elements": gathered(network, layer),
         "far_elements": idle[0] * batch,
         "cold_elements": idle[1] * batch,
-        **dict(zip(COLDNESS, coldness(network, layer), strict=True)),
+        **dict(zip(("cold_calls", "cold_kernels"), coldness(network, layer), strict=True)),
+        "rare_kernels": rare,
     }
 
 

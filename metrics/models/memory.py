@@ -58,7 +58,7 @@ class Buffer:
         for reach, when in self.used:
             if known < elements:
                 yield (min(reach, elements) - known) / elements, clock - when
-            known = max(known, min(reach, elements))
+            known = min(reach, elements)
         if known < elements:
             yield 1 - known / elements, _EVER
 
@@ -177,8 +177,8 @@ def _run(
         for key, (buffer, elements) in touched.items():
             if step.part in buffer.pieces:
                 shares = iter([(1.0, begin - buffer.pieces[step.part])])
-            elif buffer is weights and not buffer.used:
-                shares = iter(())  # their first reading is work of its own
+            elif buffer is weights and "streamed_elements" in step.counts:
+                shares = iter(())  # a price of its own
             else:
                 shares = buffer.since(whole.get(key, elements), begin)
             for share, since in shares:

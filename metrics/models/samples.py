@@ -54,12 +54,13 @@ WORK = {
     "right_elements": "columns as large products read them, batch included",
     "block_elements": "results of large products, once for each block of a sum, batch included",
     "vectors": "products of a matrix with a vector, batch included",
-    "vector_elements": "elements of matrices that these read, batch included",
+    "vector_elements": "elements of patches that these read, batch included",
+    "streamed_elements": "elements of constants that these read, batch included",
     "far_elements": "elements in memory that the second cache has lost, batch included",
     "cold_elements": "elements in memory that no cache has, batch included",
     "cold_calls": "share of the caches lost since a layer ran, times calls",
     "cold_kernels": "share of the caches lost since the operator ran, times calls",
-    "rare_kernels": "share of its code forgotten by layers since the operator ran, times calls",
+    "rare_kernels": "share of its code forgotten by layers since the family ran, times calls",
     "input_elements": "elements that a host hands over, batch included",
 }
 WHOLE = ("images", "input_elements")

@@ -28,8 +28,9 @@ BLOCK = 448
 LINE = 16
 """Elements of a line of the caches; a row shorter than that costs more to copy."""
 
-RESULT, FRAME, PATCHES, WEIGHTS, LEFT = "result", "frame", "patches", "weights", "left"
-"""Memory of a layer beside its inputs, which are numbers; what an axis leaves is `LEFT`."""
+RESULT, FRAME, PATCHES, WEIGHTS = "result", "frame", "patches", "weights"
+"""Memory of a layer beside its inputs, which are numbers; what is combined along an axis of a
+pooling lies where patches do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def clamps(layer: Layer) -> bool:
 
 
 def steps(network: Network, layer: Layer) -> list[Step]:
-    """Return the steps of one layer on one image, none for a view."""
+    """Return the steps of one layer, none for a view; on one of its `images`."""
     if layer.op in VIEWS:
         return []
     place = grid(network, layer)
@@ -124,6 +125,12 @@ def steps(network: Network, layer: Layer) -> list[Step]:
     if layer.op == "Conv":
         return list(_convolution(network, layer, place))
     return list(_pooling(network, layer, place))
+
+
+def images(network: Network, layer: Layer) -> int:
+    """Return for how many images the steps of a layer are repeated."""
+    alone = layer.op == "LRN" or grid(network, layer) is not None
+    return network.tensors[layer.outputs[0]].shape[0] if alone else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ class Piece:
         *,
         write: str = RESULT,
         spread: bool = False,
-        strided: bool = False,
+        strided: int = 0,
         slow: bool = False,
         broken: int | None = None,
     ) -> Step:
@@ -160,7 +167,7 @@ class Piece:
         spread
             One operand has an element for a whole run, as a bias has.
         strided
-            One operand has a stride.
+            Operands with a stride.
         slow
             Quotients or roots.
         """
@@ -173,7 +180,7 @@ class Piece:
             counts["runs"] = gaps * n / self.run
             counts["buffered_elements"] = n * spread
         if strided:
-            counts["strided_elements"] = n
+            counts["strided_elements"] = n * strided
         if slow:
             counts["slow_elements"] = n
         return Step(counts, reads, (write, n), self.part)
@@ -205,7 +212,7 @@ def _framed(
 
 def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
     group = int(layer.attributes.get("group", 1))
-    filters, residual = network.tensors[layer.outputs[0]].shape[1], len(layer.inputs)
+    filters = network.tensors[layer.outputs[0]].shape[1]
     biased = len(layer.inputs) > 2 and bool(layer.inputs[2])
     parts = list(conv_parts(place, group))
     for part, (groups, rows) in enumerate(parts):
@@ -228,7 +235,8 @@ def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
         if biased:
             yield piece.over((whole,), spread=True)
         if layer.residual:
-            yield piece.over((whole, (residual, piece.elements)))
+            added = network.activations(layer).index(layer.residual)
+            yield piece.over((whole, (added, piece.elements)))
         if clamps(layer):
             yield piece.over((whole,))
 
@@ -275,7 +283,7 @@ def _product(
     if filters == 1 or places == 1:
         counts |= {"vectors": groups, "vector_elements": groups * length * max(filters, places)}
     else:
-        counts["product_macs"] = weights * places
+        counts["product_macs"] = weights * -(-places // LINE) * LINE
         counts["product_rows"] = groups * filters if apart else 0
         if filters * length * places > PACKED_MACS:
             counts["left_elements"] = weights
@@ -309,12 +317,13 @@ def _pooling(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
             if taps == 1 and extent[axis] == count:
                 continue
             piece = Piece(part, *pieces, apart=True)
-            write = RESULT if axis or (extent[1] == wide and place.kernel[1] == 1) else LEFT
+            write = RESULT if axis or (extent[1] == wide and place.kernel[1] == 1) else PATCHES
             if taps == 1:
                 yield _copied(pieces[0], piece.elements, source, write, part, strided)
             for tap in range(taps - 1):
                 reads = (source,) if tap == 0 else (source, (write, piece.elements))
-                yield piece.over(reads, write=write, strided=strided, broken=1 + (tap == 0))
+                views = 1 + (tap == 0)
+                yield piece.over(reads, write=write, strided=strided * views, broken=views)
             source = (write, piece.elements)
         whole = (RESULT, channels * high * wide)
         if source[0] != RESULT:
@@ -341,7 +350,10 @@ def _other(network: Network, layer: Layer) -> list[Step]:
     elif layer.macs:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
         shape = (1, n // rows, layer.macs // n, rows)
-        counts = dict(_product(shape, reads[0], 0, False).counts)
+        product = _product(shape, reads[0], 0, False)
+        counts, reads = dict(product.counts), (*reads, product.reads[1])
+        if "vectors" in counts:  # kernels of a convolution lie in a cache once read, these never
+            counts["streamed_elements"] = counts.pop("vector_elements")
         after += len(layer.inputs) > 2
     elif layer.op == "Transpose":
         counts |= {"copied_elements": n, "runs": _moved_runs(network, layer)}

@@ -58,7 +58,7 @@ STEPWISE = (
     "block_elements",
     "vectors",
     "vector_elements",
-    "weight_elements",
+    "streamed_elements",
     "far_elements",
     "cold_elements",
     "cold_calls",
@@ -70,7 +70,13 @@ ALIKE = ("cold_calls", "cold_kernels", "rare_kernels")
 """Features that cost the same in every family: caches know of none."""
 COUNTED = ("calls", "array_calls", "parts", "vectors", *ALIKE)
 """Features that are counted, not moved: each costs the host some time."""
-MOVED = ("activation_elements", "weight_elements", "far_elements", "cold_elements")
+MOVED = (
+    "activation_elements",
+    "weight_elements",
+    "streamed_elements",
+    "far_elements",
+    "cold_elements",
+)
 """Features that memory moves."""
 FEWEST_ROWS = 6
 """Rows that must have a family's work before the family gets coefficients of its own."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from heterolith.sw.network import Array
 from heterolith.sw.ops import tiling
-from heterolith.sw.ops.normalize import local_response_normalization
+from heterolith.sw.ops.normalize import normalize_into
 from heterolith.sw.ops.pool import lowest, pool_padded, window_counts
 from heterolith.sw.ops.tiling import Arrays, Crew, Job, Part, Run, even_parts
 from heterolith.sw.ops.window import Window
@@ -82,7 +82,7 @@ def lrn(job: Job, crew: Crew) -> Run:
 
         def task(part: Part) -> None:
             mine = out[part]
-            local_response_normalization(x[part], mine, crew.scratch, **job.attributes)
+            normalize_into(mine, x[part], crew.scratch, **job.attributes)
             finish.apply(mine, residual, part)
 
         crew.run(task, parts)

@@ -17,8 +17,18 @@ from heterolith.sw.ops.window import SlotEmpty, fresh
 
 
 def local_response_normalization(
+    x: Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0
+) -> Array:
+    """Return x / (bias + alpha / size * s) ** beta, s the sum of squares over ``size`` channels.
+
+    `x` has shape (N, C, spatial axes).
+    """
+    return normalize_into(np.empty_like(x), x, size=size, alpha=alpha, beta=beta, bias=bias)
+
+
+def normalize_into(
+    scale: Array,
     x: Array,
-    out: Array | None = None,
     empty: SlotEmpty = fresh,
     *,
     size: int,
@@ -26,15 +36,14 @@ def local_response_normalization(
     beta: float = 0.75,
     bias: float = 1.0,
 ) -> Array:
-    """Return x / (bias + alpha / size * s) ** beta, s the sum of squares over ``size`` channels.
+    """Overwrite ``scale`` by what `local_response_normalization` returns for `x`, and return it.
 
-    `x` and ``out`` have shape (N, C, spatial axes). The power 0.75 is taken as
-    sqrt(s) * sqrt(sqrt(s)), which costs a tenth of ``np.power``.
+    The power 0.75 is taken as sqrt(s) * sqrt(sqrt(s)), which costs a tenth of ``np.power``;
+    ``empty`` allocates what lies between.
     """
     before, after = (size - 1) // 2, size // 2
     channels = x.shape[1]
     squares = np.square(x, out=empty(0, x.shape, x.dtype))
-    scale = np.empty_like(x) if out is None else out
     np.copyto(scale, squares)
     for shift in range(1, before + 1):
         scale[:, shift:] += squares[:, : max(channels - shift, 0)]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
+from heterolith.errors import InputError
 from heterolith.sw.network import Array
 from heterolith.sw.ops import tiling
 from heterolith.sw.ops.conv import conv_window
@@ -89,6 +90,8 @@ def conv(job: Job, crew: Crew) -> Run:
     geometry = dict(job.attributes)
     group = geometry.pop("group", 1)
     window = conv_window(x, w, group, Window.of(w[2:], geometry))
+    if not set(job.shapes[2:]) <= {None, (w[0],)}:
+        raise InputError(f"{w[0]} kernels need as many biases; got shape {job.shapes[2]}")
     shape = (x[0], w[0], *window.output(x[2:]))
     finish, column = job.finish(shape), (-1, *(1,) * window.rank)
     parts = conv_parts(shape, w, group, job.dtype.itemsize, crew.threads)
@@ -100,12 +103,14 @@ def conv(job: Job, crew: Crew) -> Run:
     def constants(w: Array, bias: Array | None) -> list[tuple[Array, Any]]:
         """Return kernels and biases of all pieces; they are nearly always those of last time."""
         nonlocal known
-        if known[0] is not w or known[1] is not bias:
+        last = known  # other threads may set it meanwhile
+        # pieces of memory that is not in order are copies, which would not follow a change of it
+        if last[0] is not w or last[1] is not bias or not w.flags.c_contiguous:
             rows = None if bias is None else bias.reshape(column)
             cuts = [(p, p.part[1]) for p in pieces]
             views = [(w[k].reshape(p.matrix), None if rows is None else rows[k]) for p, k in cuts]
-            known = (w, bias, views)
-        return known[2]
+            last = known = (w, bias, views)
+        return last[2]
 
     def frame(shape: Sequence[int], dtype: DTypeLike) -> Array:
         return crew.scratch(0, shape, dtype)

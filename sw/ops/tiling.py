@@ -79,9 +79,16 @@ class Job:
     activation: Activation | None = None
 
     def shape(self, place: int) -> tuple[int, ...]:
-        """Return the shape of an input that must be there."""
-        shape = self.shapes[place]
-        assert shape is not None
+        """Return the shape of an input.
+
+        Raises
+        ------
+        InputError
+            If it is not there.
+        """
+        shape = self.shapes[place] if place < len(self.shapes) else None
+        if shape is None:
+            raise InputError(f"input {place} is missing; the operator needs it")
         return shape
 
     def finish(self, out: tuple[int, ...]) -> Finish:

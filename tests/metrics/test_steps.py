@@ -1,124 +1,355 @@
 """What the calls of a layer on the CPU worker do."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from heterolith import api
-from heterolith.metrics.models.steps import steps
-from heterolith.metrics.sweep import KINDS, probes
-from heterolith.sw import CpuWorker
-from heterolith.sw.network import Array
-from heterolith.sw.ops import tiling
-from heterolith.sw.workers.arena import Arena
-from heterolith.sw.workers.team import Team
+from heterolith.metrics.blocks import Draft, concat, connected, conv, pool
+from heterolith.metrics.measure import Subject
+from heterolith.metrics.models import layer_rows
+from heterolith.metrics.models import steps as module
+from heterolith.metrics.models.steps import (
+    BLOCK,
+    FRAME,
+    PATCHES,
+    RESULT,
+    Piece,
+    Step,
+    conv_parts,
+    grid,
+    steps,
+)
+from heterolith.sw.network import Activation, Layer, Network, TensorType
+from heterolith.sw.ops import products
+
+from .spied import Ran, ran, sixty
+
+PREPARED = frozenset({"Conv", "MaxPool", "AveragePool", "Concat", "Transpose", "Gemm", "LRN"})
+"""Operators whose steps are counted call by call."""
+SLOTS = {RESULT: "result", FRAME: "scratch 0", PATCHES: "scratch 1"}
+LINEAR = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+
+
+def _windows(d: Draft) -> None:
+    """Append convolutions in parts, with strides, groups, shortcuts and bounds on both sides."""
+    x = conv(d, "x", 32, 3, 2)
+    x = conv(d, x, 96, relu=False)
+    y = conv(d, x, 64, 3, residual=conv(d, x, 64, bias=False, relu=False))
+    y = conv(d, y, 64, 3, 2, group=64)
+    y = conv(d, y, 128, 3, group=64)
+    y = conv(d, y, 128, 3, group=4, bias=False)
+    y = conv(d, y, 128, 1, 2, relu=False)
+    y = conv(d, y, 128, group=128, residual=y)
+    y = conv(d, y, 256, 1, 2, group=128)
+    y = conv(d, conv(d, y, 1, 3), 48, 7, pad=0, relu=False)
+    conv(d, conv(d, y, 16, 1), 24, 1, pad=1)
+
+
+def _poolings(d: Draft) -> None:
+    """Append poolings of all forms, an LRN in parts, joins, a shuffle and products."""
+    x = conv(d, "x", 96, relu=False)
+    x = d.layer("LRN", (x,), d.shape(x), attributes=LINEAR)
+    x = d.layer("LRN", (x,), d.shape(x), attributes=LINEAR, activation=Activation(0.0, 6.0))
+    x = pool(d, pool(d, x, "AveragePool", 3, 2, 1), "MaxPool", 3, 2, 1)
+    parts = [pool(d, x, op, 3, 1, 1) for op in ("MaxPool", "AveragePool")]
+    parts += [pool(d, x, "MaxPool", 1, 1), conv(d, x, 32, 5)]
+    x = concat(d, *parts)
+    shape = d.shape(x)
+    y = d.layer("Transpose", (x,), (1, *shape[2:], shape[1]), attributes={"perm": (0, 2, 3, 1)})
+    y = d.layer("Transpose", (y,), shape, attributes={"perm": (0, 3, 1, 2)})
+    y = d.layer("Transpose", (y,), shape, attributes={"perm": (0, 1, 3, 2)})
+    y = pool(d, pool(d, y, "MaxPool", 1, 2), "AveragePool", 2, 2)
+    for op, kernel in (("MaxPool", (1, 3)), ("AveragePool", (3, 1))):
+        _, channels, high, wide = d.shape(y)
+        size = (high - kernel[0] + 1, wide - kernel[1] + 1)
+        y = d.layer(op, (y,), (1, channels, *size), attributes={"kernel_shape": kernel})
+    y = d.layer(
+        "MaxPool",
+        (y,),
+        d.shape(y),
+        attributes={"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)},
+        activation=Activation(0.0, 6.0),
+    )
+    y = pool(d, y, "AveragePool", d.shape(y)[2], 1)
+    connected(d, connected(d, y, 300, relu=True), 10)
+
+
+@cache
+def _subjects() -> tuple[Subject, ...]:
+    drafts = [Draft(f"more-{side}", side, np.random.default_rng(side)) for side in (112, 113)]
+    _windows(drafts[0])
+    _poolings(drafts[1])
+    return (*(draft.subject() for draft in drafts), *sixty())
+
+
+@cache
+def _prepared() -> tuple[tuple[Network, Ran], ...]:
+    """Return how each prepared layer ran."""
+    runs = [(subject.network, each) for subject in _subjects() for each in ran(subject)]
+    return tuple(pair for pair in runs if pair[1].layer.op in PREPARED)
+
+
+def _calls(each: Ran) -> Iterator[tuple[str | int, int, set[str | int]]]:
+    """Yield memory written, elements, memory read; guards of scores write on none of it."""
+    for call in each.calls:
+        if written := each.memory(call.write):
+            yield written, call.elements, {each.memory(read) for read in call.reads} - {""}
+
+
+def test_every_array_call_is_a_step_in_order() -> None:
+    """Memory and elements that each call writes; LRN's shifted sums leave a channel or two out."""
+    for network, each in _prepared():
+        real = [(str(name), elements) for name, elements, _ in _calls(each)]
+        counted = [
+            (SLOTS[str(step.writes[0])], step.writes[1]) for step in steps(network, each.layer)
+        ]
+        if each.layer.op == "LRN":
+            channels = network.tensors[each.layer.inputs[0]].shape[1]
+            for (_, n), (_, most) in zip(real, counted, strict=True):
+                assert most * (1 - 2 / channels) - 1e-6 <= n <= most
+            assert [name for name, _ in counted] == [name for name, _ in real], each.layer
+        else:
+            assert counted == real, each.layer
+    seen = Counter(each.layer.op for _, each in _prepared())
+    assert set(seen) == PREPARED
+    assert seen["Conv"] > 25
+
+
+def test_steps_read_what_calls_read() -> None:
+    """Inputs by their number among activations, the shortcut too; constants are another matter."""
+    for network, each in _prepared():
+        real = [reads for *_, reads in _calls(each)]
+        counted = [
+            {SLOTS.get(str(name), name) for name, _ in step.reads} - {module.WEIGHTS}
+            for step in steps(network, each.layer)
+        ]
+        assert counted == real, each.layer
+
+
+def test_products_read_their_constants() -> None:
+    """All kernels in each part: they pass through the caches like anything else."""
+    seen: Counter[str] = Counter()
+    for network, each in _prepared():
+        layer = each.layer
+        taken = [step for step in steps(network, layer) if "parts" in step.counts]
+        if taken:
+            size = network.constants[layer.inputs[1]].size
+            assert all((module.WEIGHTS, size) in step.reads for step in taken), layer
+            seen[layer.op] += 1
+    assert set(seen) == {"Conv", "Gemm"}
+
+
+def test_parts_write_the_pieces_that_the_worker_cuts() -> None:
+    """Groups and rows of each convolution; several have more than one part."""
+    cut = 0
+    for network, each in _prepared():
+        if each.layer.op != "Conv":
+            continue
+        out, kernel = network.tensors[each.layer.outputs[0]].shape, _kernel(network, each.layer)
+        group, place = int(each.layer.attributes["group"]), grid(network, each.layer)
+        assert place is not None
+        real = products.conv_parts(out, kernel, group, 4, 1)
+        found = [(groups, slice(*rows)) for groups, rows in conv_parts(place, group)]
+        kernels = [(k.stop - k.start) * group // out[1] for _, k, _ in real]
+        assert found == list(zip(kernels, [rows for *_, rows in real], strict=True)), each.layer
+        assert {step.part for step in steps(network, each.layer)} == set(range(len(real)))
+        cut += len(real) > 1
+    assert cut > 3
+
+
+def _kernel(network: Network, layer: Layer) -> tuple[int, ...]:
+    return network.constants[layer.inputs[1]].shape
+
+
+def test_frames_and_patches_are_what_parts_take_as_scratch() -> None:
+    """Sizes that a step is the first to write on, in order."""
+    seen = 0
+    for network, each in _prepared():
+        counted: list[tuple[str, int]] = []
+        before: tuple[str, int] | None = None
+        for step in steps(network, each.layer):
+            name = str(step.writes[0])
+            fresh = before != (name, step.part) and name in (FRAME, PATCHES)
+            reused = (name, step.writes[1]) in step.reads or (each.layer.op, name) == ("LRN", FRAME)
+            if fresh and not (reused and step.reads[0][0] == RESULT):
+                counted.append((SLOTS[name], step.writes[1]))
+            before = name, step.part
+        assert counted == [(f"scratch {slot}", size) for slot, size in each.taken], each.layer
+        seen += bool(counted)
+    assert seen > 20
+
+
+def test_products_have_all_multiplications_and_large_ones_copy_their_factors() -> None:
+    """Kernels are read once a part; places are taken in whole lines at most."""
+    large = 0
+    for network, each in _prepared():
+        layer, group = each.layer, int(each.layer.attributes.get("group", 1))
+        taken = steps(network, layer)
+        product = [step.counts for step in taken if "product_macs" in step.counts]
+        if not product:
+            continue
+        total = sum(counts["product_macs"] for counts in product)
+        assert layer.macs <= total <= module.LINE * layer.macs
+        assert len(product) == sum(call.name == "matmul" for call in each.calls)
+        if layer.op == "Conv" and all("left_elements" in counts for counts in product):
+            filters = network.tensors[layer.outputs[0]].shape[1] // group
+            weights = network.constants[layer.inputs[1]].size
+            assert sum(c["left_elements"] for c in product) == weights * len(product)
+            assert sum(c["right_elements"] for c in product) == layer.macs // filters
+            large += 1
+    assert large > 5
+
+
+@pytest.mark.parametrize(
+    ("length", "blocks"),
+    [(1, 1), (BLOCK, 1), (BLOCK + 1, 2), (2 * BLOCK - 1, 2), (2 * BLOCK, 2), (2 * BLOCK + 1, 3)],
+)
+def test_a_long_sum_is_cut_into_blocks(length: int, blocks: int) -> None:
+    """Whole blocks, then two halves of what is longer than one."""
+    assert module._blocks(length) == blocks
+
+
+WHOLE, MINE = ((RESULT, 0),), ((RESULT, 0), (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("piece", "reads", "spread", "counts"),
+    [
+        # a bias on maps of 28 x 28: a loop for each channel, nothing buffered
+        (Piece(0, 8, 784, False, 256), WHOLE, True, {"loops": 8}),
+        # on maps of 7 x 7: five channels fill the buffer, for one operand with gaps
+        (
+            Piece(0, 10, 49, False, 256),
+            WHOLE,
+            True,
+            {"loops": 2, "runs": 10, "buffered_elements": 490},
+        ),
+        # on two maps of 7 x 7: less than a buffer, yet more than twice a run is too much of it
+        (Piece(0, 1, 49, False, 256), WHOLE, True, {"loops": 1}),
+        # a clamp of whole maps is one stretch of memory
+        (Piece(0, 10, 49, False, 256), WHOLE, False, {"loops": 1}),
+        # a shortcut on rows cut from maps: three operands with gaps, 4 x 56 elements fit
+        (
+            Piece(0, 9, 56, True, 256),
+            MINE,
+            False,
+            {"loops": 9 * 56 / 224, "runs": 27, "buffered_elements": 0},
+        ),
+        # the same with 84 elements: 4 x 84 do not
+        (Piece(0, 9, 84, True, 256), MINE, False, {"loops": 9}),
+        # a bias there: what is read, what is written, and the bias
+        (
+            Piece(0, 9, 28, True, 256),
+            WHOLE,
+            True,
+            {"loops": 1, "runs": 27, "buffered_elements": 252},
+        ),
+    ],
+)
+def test_a_pass_goes_through_the_buffer_where_runs_are_short(
+    piece: Piece, reads: tuple[tuple[str | int, int], ...], spread: bool, counts: dict[str, float]
+) -> None:
+    """Counted by hand; every pass is a call that goes over all its elements."""
+    every = {"array_calls": 1, "passed_elements": piece.elements}
+    step = piece.over(reads, spread=spread)
+    assert dict(step.counts) == pytest.approx({**every, **counts})
+    assert step.writes == (RESULT, piece.elements)
+
+
+def test_strides_and_quotients_are_counted_with_their_elements() -> None:
+    """Beside what every pass counts."""
+    piece = Piece(0, 2, 100, False)
+    plain, strided, slow = (
+        piece.over(WHOLE),
+        piece.over(WHOLE, strided=1),
+        piece.over(WHOLE, slow=True),
+    )
+    assert strided.counts == {**plain.counts, "strided_elements": 200}
+    assert slow.counts == {**plain.counts, "slow_elements": 200}
 
 
 def test_frames_patches_products_and_passes_of_a_convolution(cnn_path: Path) -> None:
     """A padded 3x3 stem: fill and copy of the frame, patches, product, bias and clamp."""
     network = api.load(cnn_path)
     layers = {layer.name: layer for layer in network.layers}
-    found = steps(network, layers["stem"])
-    assert found["filled_elements"] == 3 * 18 * 18
-    assert found["copied_elements"] == 3 * 16 * 16
-    assert found["gather_elements"] == 27 * 16 * 16
-    assert found["runs"] == 27 * 16
-    assert found["product_macs"] == layers["stem"].macs
-    assert found["passed_elements"] == 2 * 16 * 16 * 16
-    assert (found["parts"], found["array_calls"]) == (1, 6)
-    join = steps(network, layers["join"])
-    assert join["copied_elements"] == network.tensors[layers["join"].outputs[0]].elements
-    assert join["array_calls"] == 2
+    fill, copy, gather, product, bias, clamp = steps(network, layers["stem"])
+    assert fill == Step({"array_calls": 1, "copied_elements": 972}, (), (FRAME, 972))
+    assert (copy.counts["copied_elements"], copy.counts["runs"]) == (768, 48)
+    assert (copy.reads, copy.writes) == (((0, 768),), (FRAME, 768))
+    assert (gather.counts["gather_elements"], gather.counts["runs"]) == (6912, 432)
+    assert gather.writes == (PATCHES, 6912)
+    assert product.counts["product_macs"] == layers["stem"].macs
+    assert product.reads == ((PATCHES, 6912), (module.WEIGHTS, 432))
+    assert (bias.counts["passed_elements"], clamp.counts["passed_elements"]) == (4096, 4096)
+    (join,) = steps(network, layers["join"])
+    assert join.counts["copied_elements"] == network.tensors[layers["join"].outputs[0]].elements
 
 
-def test_parts_and_factors_are_those_that_a_worker_cuts() -> None:
-    """One thread, every convolution of the probes; kernels are read once a part."""
-    for subject in probes(tuple(KINDS), 60):
-        network, seen = subject.network, 0
-        for layer in network.layers:
-            found, out = steps(network, layer), network.tensors[layer.outputs[0]].shape
-            if layer.op != "Conv":
+def _twice(network: Network) -> Network:
+    """Return a network on two images."""
+    tensors = {
+        name: TensorType((2, *kind.shape[1:]), kind.dtype) for name, kind in network.tensors.items()
+    }
+    layers = tuple(replace(layer, macs=2 * layer.macs) for layer in network.layers)
+    return replace(network, tensors=tensors, layers=layers)
+
+
+def test_work_of_a_batch_is_that_of_its_images() -> None:
+    """Twice the images, twice the counts of all that is cut by images."""
+    seen: Counter[str] = Counter()
+    for subject in _subjects():
+        one, two = layer_rows(subject.network), layer_rows(_twice(subject.network))
+        for layer in subject.network.layers:
+            if layer.op not in ("Conv", "MaxPool", "AveragePool", "LRN"):
                 continue
-            weights = network.constants[layer.inputs[1]]
-            group = int(layer.attributes["group"])
-            parts = tiling._conv_parts(out, weights.shape, group, 4, 1)
-            assert found["parts"] == len(parts), layer
-            if "left_elements" in found:
-                assert found["left_elements"] == weights.size * len(parts)
-                assert found["right_elements"] == layer.macs // (out[1] // group)
-                assert found["product_macs"] == layer.macs
-            seen += 1
-        assert seen
+            names = {name for step in steps(subject.network, layer) for name in step.counts}
+            for name in names:
+                single, double = (float(str(rows[layer.name][name])) for rows in (one, two))
+                assert double == pytest.approx(2 * single), (layer, name)
+            seen[layer.op] += len(names) > 2
+    assert len(seen) == 4
 
 
-def test_frames_and_patches_are_what_a_worker_allocates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elements of all memory that each convolution of a probe network takes beside its result."""
-    taken: list[int] = []
-    given = Arena.empty
-
-    def empty(arena: Arena, shape: Sequence[int], dtype: Any) -> Array:
-        taken.append(int(np.prod(shape)))
-        return given(arena, shape, dtype)
-
-    monkeypatch.setattr(Arena, "empty", empty)
-    worker, subject = CpuWorker(1), probes(tuple(KINDS), 60)[0]
-    values, seen = dict(subject.inputs), 0
-    for layer in subject.network.layers:
-        worker.load(subject.network, layer)
-        taken.clear()
-        (values[layer.outputs[0]],) = worker.run(layer, values)
-        if layer.op == "Conv":
-            found = steps(subject.network, layer)
-            scratch = found.get("filled_elements", 0) + found.get("gather_elements", 0)
-            assert sum(taken[1:]) == scratch, layer
-            seen += scratch > 0
-    worker.close()
-    assert seen > 3
+def test_views_have_no_steps_and_no_count_is_negative() -> None:
+    """Every other layer has one at least."""
+    for subject in _subjects():
+        for layer in subject.network.layers:
+            taken = steps(subject.network, layer)
+            assert bool(taken) == (layer.op not in ("Flatten", "Reshape"))
+            assert all(np.isfinite(n) and n >= 0 for step in taken for n in step.counts.values())
+            assert all(step.writes[1] > 0 for step in taken)
 
 
-@pytest.mark.parametrize(("op", "function"), [("MaxPool", np.maximum), ("AveragePool", np.add)])
-def test_a_pooling_is_as_many_passes_as_it_calls(
-    monkeypatch: pytest.MonkeyPatch, op: str, function: np.ufunc
-) -> None:
-    """Elements that the combining calls of a padded 3x3 pooling go over, part by part."""
-    from heterolith.metrics.blocks import Draft, pool
-    from heterolith.sw.ops import pool as pooling
-
-    d = Draft("pooled", 56, np.random.default_rng(0))
-    pool(d, "x", op, 3, 2, 1)
-    subject = d.subject()
-    passed: list[int] = []
-
-    def spied(first: Array, second: Array, out: Array) -> Array:
-        passed.append(out.size)
-        return np.asarray(function(first, second, out=out))
-
-    given = pooling.pool_padded
-    name = "pool_padded"
-    monkeypatch.setattr(tiling, name, lambda _, *rest: given(spied, *rest))  # type: ignore[arg-type]
-    layer = subject.network.layers[0]
-    tile = {"MaxPool": tiling.max_pool, "AveragePool": tiling.average_pool}[op]
-    tile(tiling.Job(layer.attributes, [subject.inputs["x"]], tiling.Finish()), Team(1))
-    found = steps(subject.network, layer)
-    divided = subject.network.tensors[layer.outputs[0]].elements if op == "AveragePool" else 0
-    assert found["passed_elements"] == sum(passed) + divided
-    assert found["strided_rows"] == 2 * 3 * 28
+def _total(side: int, channels: int, filters: int, kernel: int) -> Counter[str]:
+    """Return the counts of a convolution with everything fused behind it."""
+    d = Draft("one", side, np.random.default_rng(0))
+    x = conv(d, "x", channels, relu=False, bias=False)
+    conv(d, x, filters, kernel, residual=conv(d, x, filters))
+    subject, total = d.subject(), Counter[str]()
+    for step in steps(subject.network, subject.network.layers[-1]):
+        total.update(step.counts)
+    return total
 
 
-def test_steps_of_a_batch_are_those_of_its_images() -> None:
-    """Twice the images, twice the steps; a view has none."""
-    from dataclasses import replace
+@pytest.mark.parametrize(("side", "kernel"), [(7, 3), (28, 1), (28, 3), (56, 3)])
+def test_more_filters_are_no_less_work(side: int, kernel: int) -> None:
+    """Input and parts stay as they are; a product that grows large only adds."""
+    counts = [_total(side, 24, filters, kernel) for filters in (2, 3, 8, 32, 33, 96)]
+    for fewer, more in pairwise(counts):
+        assert all(more[name] >= count for name, count in fewer.items())
 
-    from heterolith.sw.network import TensorType
 
-    network = probes(tuple(KINDS), 60)[0].network
-    layer = next(layer for layer in network.layers if layer.op == "Conv")
-    twice = {n: TensorType((2, *t.shape[1:]), t.dtype) for n, t in network.tensors.items()}
-    pair = replace(network, tensors=twice)
-    both = {name: 2 * count for name, count in steps(network, layer).items()}
-    assert steps(pair, layer) == both
-    flat = next(layer for layer in network.layers if layer.op == "Flatten")
-    assert not steps(network, flat)
+@pytest.mark.parametrize(("side", "kernel"), [(7, 3), (14, 1), (14, 3), (28, 1)])
+def test_more_channels_in_one_part_are_no_less_work(side: int, kernel: int) -> None:
+    """More patches, longer sums; passes over the result stay as they are."""
+    counts = [_total(side, channels, 16, kernel) for channels in (2, 3, 16, 64, 65, 128)]
+    assert all(each["parts"] == 1 for each in counts)
+    for fewer, more in pairwise(counts):
+        assert all(more[name] >= count for name, count in fewer.items())

@@ -1,16 +1,25 @@
 """Designed probes."""
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.metrics.models import layer_row
+from heterolith.metrics.models import layer_rows
+from heterolith.metrics.models.features import Row
+from heterolith.metrics.models.terms import FEWEST_ROWS, STEPWISE
 from heterolith.metrics.sweep import KINDS, probes, size, wanted
 from heterolith.sw import CpuWorker
 
 ALL = tuple(KINDS)
+
+
+@cache
+def _rows() -> list[Row]:
+    """Return the work of two hundred probes."""
+    return [row for subject in probes(ALL, 200) for row in layer_rows(subject.network).values()]
 
 
 def test_probes_are_at_most_as_many_as_asked_and_repeat_by_seed() -> None:
@@ -23,14 +32,13 @@ def test_probes_are_at_most_as_many_as_asked_and_repeat_by_seed() -> None:
 
 def test_two_hundred_probes_have_every_family_and_span_three_decades() -> None:
     """Each family of convolutional networks is there; arithmetic spans a factor of a thousand."""
-    pairs = [(s.network, layer) for s in probes(ALL, 200) for layer in s.network.layers]
-    rows = [layer_row(*pair) for pair in pairs]
+    rows = _rows()
     macs = np.array([float(str(row.get("macs", 0))) for row in rows])
     assert macs.max() > 1000 * macs[macs > 0].min()
     families = Counter(str(row["family"]) for row in rows)
     for name in ("conv", "pointwise", "depthwise", "grouped", "scale", "fc", "maxpool", "concat"):
         assert families[name] >= 5, name
-    assert len({layer.name for _, layer in pairs}) == len(pairs)
+    assert len({row["layer"] for row in rows}) == len(rows)
 
 
 def test_every_probe_runs_and_its_shapes_are_right() -> None:
@@ -59,3 +67,11 @@ def test_wrong_requests_are_refused() -> None:
         probes(["convs"], 100)
     with pytest.raises(InputError, match="10 probes are too few for a network; take 40"):
         probes(ALL, 10)
+
+
+def test_probes_have_all_that_steps_can_count() -> None:
+    """Each stepwise feature stands in several layers of two hundred, or it could not be learnt."""
+    rows = _rows()
+    for name in (*STEPWISE, "product_macs"):
+        seen = sum(float(str(row.get(name, 0))) > 0 for row in rows)
+        assert seen >= FEWEST_ROWS, name

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.sw.execute import apply, check_activations, check_inputs, execute
+from heterolith.sw.execute import (
+    apply,
+    check_activations,
+    check_inputs,
+    execute,
+    prepare,
+)
 from heterolith.sw.network import Activation, Layer, Network, TensorType
 from heterolith.sw.ops import compute
+from heterolith.sw.workers.team import Team
 
 
 def test_outputs_are_the_plain_operators_one_after_the_other(chain_network):
@@ -150,3 +157,109 @@ def test_a_network_output_may_be_an_input():
     )
     x = np.ones(2, np.float32)
     assert execute(network, {"x": x})["x"] is x
+
+
+def single(op, inputs, attributes=None, **more):
+    """Return a layer of one output."""
+    return Layer(
+        name="one", op=op, inputs=inputs, outputs=("y",), attributes=attributes or {}, **more
+    )
+
+
+def whole(seed, *shape):
+    """Return small whole numbers in float32: sums of their products are exact in any order."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
+
+
+PREPARED = [
+    ("AveragePool", {"kernel_shape": (3, 3), "pads": (1,) * 4}, [(2, 3, 8, 7)]),
+    ("Concat", {"axis": 2}, [(2, 3, 4), (2, 3, 1)]),
+    ("Conv", {"pads": (1,) * 4, "strides": (2, 1)}, [(2, 3, 8, 7), (4, 3, 3, 3), (4,)]),
+    ("Conv", {"group": 3}, [(1, 3, 8, 7), (6, 1, 1, 1)]),
+    ("Gemm", {"transB": 1, "alpha": 0.5}, [(3, 4), (5, 4), (5,)]),
+    ("LRN", {"size": 3}, [(2, 5, 4, 3)]),
+    ("MaxPool", {"kernel_shape": (2, 2), "strides": (2, 2)}, [(2, 3, 8, 6)]),
+    ("Transpose", {"perm": (1, 2, 0)}, [(2, 3, 4)]),
+    ("Flatten", {}, [(2, 3, 4)]),
+    ("Mul", {}, [(2, 3, 4), (3, 1)]),
+]
+
+
+@pytest.fixture(params=[1, 2])
+def team(request):
+    """Give a team of one thread and of two."""
+    team = Team(request.param)
+    yield team
+    team.close()
+
+
+@pytest.mark.parametrize(("op", "attributes", "shapes"), PREPARED)
+def test_a_prepared_layer_computes_anew_for_other_inputs(many_parts, team, op, attributes, shapes):
+    """It gives the operator's result, plus the residual, clamped; earlier results stay."""
+    names = "abc"[: len(shapes)]
+    layer = single(op, tuple(names), attributes, residual="r", activation=Activation(-3.0, 6.0))
+    runs = []
+    for seed in range(3):
+        inputs = {name: whole(seed, *shape) for name, shape in zip(names, shapes, strict=True)}
+        (plain,) = compute(op, attributes, list(inputs.values()))
+        residual = whole(seed + 3, *plain.shape)
+        runs.append(({**inputs, "r": residual}, np.clip(plain + residual, -3, 6)))
+    run = prepare(layer, runs[0][0], team)
+    results = [run(arrays)[0] for arrays, _ in runs]
+    for found, (_, expected) in zip(results, runs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "shapes"),
+    [("Concat", {"axis": 0}, [(2, 3), (1, 3)]), ("Gemm", {}, [(2, 3), (3, 4)])],
+)
+def test_operands_of_mixed_types_go_to_the_plain_operator(op, attributes, shapes):
+    """The result has the type that it gives there."""
+    a, b = whole(0, *shapes[0]), whole(1, *shapes[1]).astype(np.float64)
+    (found,) = apply(single(op, ("a", "b"), attributes), {"a": a, "b": b})
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, compute(op, attributes, [a, b])[0])
+
+
+def test_prepared_scores_are_computed_again_in_float64():
+    """The first column is large, so that the second is summed without rounding: to 2."""
+    a = np.array([[4097, 4097, 1]], np.float32)
+    b = np.array([[4097, 4097], [4097, 4097], [0, -2 * 16785408]], np.float32)
+    layer = single("Gemm", ("a", "b"))
+    run = prepare(layer, {"a": a, "b": b}, Team(1), scored=True)
+    for sign in (1, -1):
+        (y,) = run({"a": sign * a, "b": b})
+        assert y.dtype == np.float32
+        np.testing.assert_array_equal(y, sign * np.array([[33570818, 2]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "shapes"),
+    [
+        ("Gemm", {}, [(3, 4), (5, 6)]),
+        ("Gemm", {}, [(3, 4), (4, 6), (5,)]),
+        ("Conv", {}, [(1, 2, 4, 4), (3, 2, 1, 1), (4,)]),
+        ("Concat", {"axis": 0}, [(3, 4), (5, 6)]),
+        ("Transpose", {"perm": (0, 1)}, [(3, 4, 5)]),
+        ("LRN", {"size": 3}, [(3, 4)]),
+        ("AveragePool", {"kernel_shape": (2, 2)}, [(3, 4)]),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_once(many_parts, team, op, attributes, shapes):
+    """Before or in the run, in whichever thread."""
+    arrays = {name: whole(0, *shape) for name, shape in zip("abc", shapes, strict=False)}
+    layer = single(op, tuple(arrays), attributes)
+    with pytest.raises(InputError) as refusal:
+        apply(layer, arrays, team)
+    assert not isinstance(refusal.value.__cause__, InputError)
+
+
+@pytest.mark.parametrize("inputs", [("x", ""), ("", "x")])
+@pytest.mark.parametrize("op", ["Conv", "Gemm", "Concat"])
+def test_an_input_that_is_not_there_is_refused(op, inputs):
+    """By an error of the input, not of the code."""
+    attributes = {"axis": 1} if op == "Concat" else {}
+    layer = single(op, inputs, attributes)
+    with pytest.raises(InputError):
+        apply(layer, {"x": whole(0, 4, 4, 1, 1)})

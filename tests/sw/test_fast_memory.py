@@ -1,24 +1,8 @@
-"""Memory for constants and scratch is zero, aligned and stays."""
-
-import mmap
+"""Memory for constants is aligned and stays."""
 
 import numpy as np
-import pytest
 
-from heterolith.sw.fast.memory import Shelf, zeros
-
-
-@pytest.mark.parametrize("large_pages", [True, False])
-@pytest.mark.parametrize("size", [1, 100_000])
-def test_memory_is_zero_and_begins_on_a_cache_line(monkeypatch, size, large_pages):
-    """With the system's large pages and without."""
-    if not large_pages:
-        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
-    memory = zeros(size)
-    assert memory.size == size
-    assert not memory.any()
-    assert memory.ctypes.data % 64 == 0
-    memory[:] = 1
+from heterolith.sw.fast.memory import Shelf
 
 
 def test_arrays_of_a_shelf_do_not_overlap_and_outlive_it():

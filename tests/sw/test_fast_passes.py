@@ -1,13 +1,10 @@
 """Passes compute what one call of numpy computes, whatever form they take."""
 
-from contextlib import suppress
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterolith.sw.fast.passes import swept
-from heterolith.sw.numerics import prepared_numpy
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,13 +35,3 @@ def test_blocks_of_a_layer_share_the_repeated_bias():
     first, second = (swept(np.add, np.zeros((640, 64), np.float32), bias)[0] for _ in range(2))
     assert first.args[1] is not bias
     assert np.shares_memory(first.args[1], second.args[1])
-
-
-def test_numpys_settings_are_put_back():
-    """After an error as well."""
-    before = np.getbufsize(), np.geterr()
-    with suppress(KeyError), prepared_numpy():
-        assert np.getbufsize() < before[0]
-        assert set(np.geterr().values()) == {"ignore"}
-        raise KeyError
-    assert (np.getbufsize(), np.geterr()) == before

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.sw.ops import compute
+from heterolith.sw.ops.normalize import local_response_normalization, normalize_into
+from heterolith.sw.workers.scratch import Scratch
 
 
 def normal(seed, *shape):
@@ -37,6 +39,27 @@ def test_lrn_of_even_size_leans_to_the_right():
     (got,) = compute("LRN", {"size": 4, "alpha": 4.0, "beta": 1.0, "bias": 0.0}, [x])
     sums = [1 + 4 + 9, 1 + 4 + 9 + 16, 4 + 9 + 16 + 25, 9 + 16 + 25, 16 + 25]
     np.testing.assert_allclose(got.ravel(), np.arange(1.0, 6.0) / sums)
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.6])
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_lrn_into_given_memory_is_the_same(beta, size):
+    """With memory for what lies between given too, twice in the same memory."""
+    scratch = Scratch()
+    for seed in range(2):
+        x = normal(seed, 1, 6, 3, 4)
+        out = np.full((1, 6, 5, 4), np.nan, np.float32)[:, :, 1:4]
+        got = normalize_into(out, x, scratch.take, size=size, beta=beta)
+        assert got is out
+        np.testing.assert_array_equal(out, local_response_normalization(x, size=size, beta=beta))
+
+
+def test_lrn_writes_to_none_of_its_inputs():
+    """One too many is refused, not overwritten."""
+    x, more = normal(0, 1, 6, 3, 4), np.zeros((1, 6, 3, 4), np.float32)
+    with pytest.raises(InputError, match="LRN does not fit inputs"):
+        compute("LRN", {"size": 3}, [x, more])
+    assert not more.any()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

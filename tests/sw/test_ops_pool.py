@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.sw.ops import compute
+from heterolith.sw.ops.pool import pool_padded
+from heterolith.sw.ops.window import Window
 
 OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
 """These count elements beyond the padded input when rounding up; operator set 18 does not."""
@@ -117,3 +119,31 @@ def test_pool_refusals_name_the_bound():
         compute("MaxPool", {"kernel_shape": [3, 3]}, [x])
     with pytest.raises(InputError, match="kernel_shape"):
         compute("MaxPool", {}, [x])
+
+
+@pytest.mark.parametrize("function", [np.maximum, np.add])
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 1), (2, 1, 3), (3, 2, 2)])
+@pytest.mark.parametrize("strides", [(1, 1, 1), (1, 2, 2)])
+def test_windows_are_combined_into_the_given_memory(function, kernel, strides):
+    """Whether none, one, two or all axes have anything to combine, and in memory of any strides."""
+    window = Window.of(kernel, {"strides": strides})
+    padded = np.random.default_rng(0).integers(-9, 9, (2, 3, 6, 7, 8)).astype(np.float32)
+    places = window.output(padded.shape[2:])
+    memory = np.full((*places, 2, 3), np.nan, np.float32)
+    pool_padded(function, padded, window, memory.transpose(3, 4, 0, 1, 2))
+    taps = [view for _, view in window.taps(padded, places)]
+    np.testing.assert_array_equal(memory.transpose(3, 4, 0, 1, 2), function.reduce(taps))
+
+
+def test_pooling_takes_memory_for_what_lies_between_axes_alone():
+    """The last axis that has anything to combine goes to the result itself."""
+    window, taken = Window.of((2, 1, 2), {}), []
+
+    def empty(slot, shape, dtype):
+        taken.append((slot, tuple(shape)))
+        return np.empty(shape, dtype)
+
+    out = np.empty((1, 1, 3, 4, 4), np.float32)
+    pool_padded(np.add, np.ones((1, 1, 4, 4, 5), np.float32), window, out, empty)
+    assert taken == [(0, (1, 1, 3, 4, 5))]
+    np.testing.assert_array_equal(out, 4)
