@@ -226,7 +226,7 @@ class Runner:
 
         Later runs equal earlier ones up to the rounding of the compiled paths, about 1e-4 of the
         largest value (`heterolith.sw.fast`). They are faster where many layers follow each other;
-        compiling takes as long as 2 to 20 runs (``benchmarks/cpu_units.py``).
+        compiling takes as long as 1 to 11 runs (``benchmarks/cpu_units.py``).
 
         Parameters
         ----------
