@@ -185,10 +185,8 @@ def _whole(layer: Layer) -> Callable[[Sequence[Array | None], Array | None], Res
         if residual is None and layer.activation is None:
             return results
         first = results[0]
-        job = Job(
-            {}, (), first.dtype, None if residual is None else residual.shape, layer.activation
-        )
-        finish = job.finish(first.shape)
+        added = None if residual is None else residual.shape
+        finish = Job({}, (), first.dtype, added, layer.activation).finish(first.shape)
         if not first.flags.writeable or any(
             np.may_share_memory(first, value) for value in _present(inputs)
         ):

@@ -26,7 +26,8 @@ PACKED_MACS = 10**6
 BLOCK = 448
 """Longest sums that such a product takes at once, and widest factors: OpenBLAS on AVX-512."""
 LINE = 16
-"""Elements of a line of the caches; a row shorter than that costs more to copy."""
+"""Elements of a line of the caches and of a register: a row shorter than that costs more to copy,
+products take as many places at a time."""
 
 RESULT, FRAME, PATCHES, WEIGHTS = "result", "frame", "patches", "weights"
 """Memory of a layer beside its inputs, which are numbers; what is combined along an axis of a
@@ -75,7 +76,7 @@ def steps(network: Network, layer: Layer) -> list[Step]:
         return _other(network, layer)
     if layer.op == "Conv":
         return list(_convolution(network, layer, place))
-    return list(_pooling(network, layer, place))
+    return list(_pooling(layer, place))
 
 
 def images(network: Network, layer: Layer) -> int:
@@ -165,8 +166,7 @@ def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
     group = int(layer.attributes.get("group", 1))
     filters = network.tensors[layer.outputs[0]].shape[1]
     biased = len(layer.inputs) > 2 and bool(layer.inputs[2])
-    parts = list(conv_parts(place, group))
-    for part, (groups, rows) in enumerate(parts):
+    for part, (groups, rows) in enumerate(conv_parts(place, group)):
         channels, high = groups * (place.channels // group), rows[1] - rows[0]
         kernels, run = groups * (filters // group), high * place.places[1]
         piece = Piece(part, kernels, run, high < place.places[0], BUFFERS["Conv"])
@@ -253,7 +253,7 @@ def _blocks(length: int) -> int:
     return count
 
 
-def _pooling(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
+def _pooling(layer: Layer, place: Grid) -> Iterator[Step]:
     """Count a pooling: taps are combined along one axis after the other, each as a pass."""
     high, wide = place.places
     map_bytes = 4 * math.prod(place.size)
@@ -298,7 +298,7 @@ def _other(network: Network, layer: Layer) -> list[Step]:
     counts: dict[str, float] = {"array_calls": calls}
     if layer.op == "Concat":
         counts |= {"copied_elements": n, "runs": len(read)}
-    elif layer.macs:
+    elif layer.macs and reads:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
         shape = (1, n // rows, layer.macs // n, rows)
         product = _product(shape, reads[0], 0, False)
