@@ -48,9 +48,7 @@ def widen(
     tuple of arrays of the dtypes that ``compute`` gives
     """
     results = compute(arrays)
-    if all(
-        value.dtype != np.float32 or np.abs(value).max(initial=0.0) < LARGEST for value in results
-    ):
+    if all(value.dtype != np.float32 or _moderate(value) for value in results):
         return results
     wide = {
         name: value.astype(np.float64) if value.dtype == np.float32 else value
@@ -60,3 +58,9 @@ def widen(
         return tuple(
             value.astype(result.dtype) for value, result in zip(compute(wide), results, strict=True)
         )
+
+
+def _moderate(scores: Array) -> bool:
+    """Tell whether scores are all small, none of them no number; two passes and no memory."""
+    low = np.minimum.reduce(scores, axis=None, initial=0.0)
+    return bool(low > -LARGEST and np.maximum.reduce(scores, axis=None, initial=0.0) < LARGEST)

@@ -16,6 +16,7 @@ from heterolith.metrics.models.steps import Step, images, steps
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
+from heterolith.sw.scores import score_layers
 
 Row = dict[str, object]
 REMEMBERED = 16
@@ -51,7 +52,8 @@ def shape_family(network: Network, layer: Layer) -> str:
 
 def layer_rows(network: Network) -> dict[str, Row]:
     """Return labels and work of every layer by its name, in order; an empty work for a view."""
-    taken = {layer.name: steps(network, layer) for layer in network.layers}
+    scores = score_layers(network)
+    taken = {layer.name: steps(network, layer, layer.name in scores) for layer in network.layers}
     idle = idle_elements(network, taken)
     rare = rarity(network)
     return {

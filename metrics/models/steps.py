@@ -67,16 +67,22 @@ def clamps(layer: Layer) -> bool:
     return any(map(math.isfinite, bounds))
 
 
-def steps(network: Network, layer: Layer) -> list[Step]:
-    """Return the steps of one layer, none for a view; on one of its `images`."""
+def steps(network: Network, layer: Layer, guarded: bool = False) -> list[Step]:
+    """Return the steps of one layer, none for a view; on one of its `images`.
+
+    ``guarded``: its results are scores, which are looked through (`heterolith.sw.scores`).
+    """
     if layer.op in VIEWS:
         return []
     place = grid(network, layer)
     if place is None:
-        return _other(network, layer)
-    if layer.op == "Conv":
-        return list(_convolution(network, layer, place))
-    return list(_pooling(layer, place))
+        found = _other(network, layer)
+    elif layer.op == "Conv":
+        found = list(_convolution(network, layer, place))
+    else:
+        found = list(_pooling(layer, place))
+    n = network.tensors[layer.outputs[0]].elements // images(network, layer)
+    return [*found, *(Piece(0, 1, n, False).over(((RESULT, n),)) for _ in range(2 * guarded))]
 
 
 def images(network: Network, layer: Layer) -> int:

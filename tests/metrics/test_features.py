@@ -13,6 +13,7 @@ from heterolith.metrics.models.features import REMEMBERED, rarity
 from heterolith.metrics.models.memory import idle_elements
 from heterolith.metrics.models.samples import LABELS, WORK
 from heterolith.metrics.models.steps import steps
+from heterolith.sw.scores import score_layers
 
 from .spied import sixty
 
@@ -31,9 +32,11 @@ def test_rows_of_all_layers_are_those_of_each(cnn_path: Path) -> None:
 
 
 def test_a_row_has_the_sums_of_its_steps_and_what_they_find(cnn_path: Path) -> None:
-    """Every count of every step is in its row, beside far and cold elements."""
+    """Every count of every step is in its row, beside far and cold elements; scores are guarded."""
     network = api.load(cnn_path)
-    taken = {layer.name: steps(network, layer) for layer in network.layers}
+    scores = score_layers(network)
+    assert scores
+    taken = {layer.name: steps(network, layer, layer.name in scores) for layer in network.layers}
     idle = idle_elements(network, taken)
     for layer in network.layers:
         row = layer_row(network, layer)

@@ -353,3 +353,13 @@ def test_more_channels_in_one_part_are_no_less_work(side: int, kernel: int) -> N
     assert all(each["parts"] == 1 for each in counts)
     for fewer, more in pairwise(counts):
         assert all(more[name] >= count for name, count in fewer.items())
+
+
+def test_scores_are_looked_through_twice() -> None:
+    """Their least and their largest: two passes over the result behind all other steps."""
+    network = sixty()[0].network
+    layer = next(layer for layer in reversed(network.layers) if layer.op == "Gemm")
+    plain, guarded = steps(network, layer), steps(network, layer, guarded=True)
+    assert guarded[: len(plain)] == plain
+    n = network.tensors[layer.outputs[0]].elements
+    assert [step.counts["passed_elements"] for step in guarded[len(plain) :]] == [n, n]
