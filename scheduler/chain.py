@@ -103,11 +103,17 @@ class Composition:
 
 
 @dataclass(slots=True)
-class _Labels:
+class Labels:
+    """Partial plans that end at one cut: state, criteria, the label before and the way from it."""
+
     states: Ints
     criteria: Ints
     parents: Ints
     ways: Ints
+
+
+@dataclass(slots=True)
+class _Labels(Labels):
     ranks: Floats
 
 

@@ -9,11 +9,10 @@ itself a known plan: the staircase falls from cut to cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from heterolith.scheduler.chain import ChainBounds, chain_bounds
+from heterolith.scheduler.chain import ChainBounds, Labels, chain_bounds
 from heterolith.scheduler.model import LARGEST, Floats, Ints, Model
 from heterolith.scheduler.pareto import undominated
 from heterolith.scheduler.stairs import lowest, make_stairs
@@ -21,14 +20,6 @@ from heterolith.scheduler.ways import ModuleTable, table_crossing
 
 BLOCK = 2_000_000
 """Scores of pairs of label and way that are held against the ceilings at once."""
-
-
-@dataclass(slots=True)
-class _Labels:
-    states: Ints
-    criteria: Ints
-    parents: Ints
-    ways: Ints
 
 
 class Frontier:
@@ -118,7 +109,7 @@ class Frontier:
         home = self.model.home_states
         start = np.zeros(len(home), np.int64)
         criteria = np.zeros((len(self.model.limits), len(home)), np.int64)
-        labels, history = _Labels(home, criteria, start, start), []
+        labels, history = Labels(home, criteria, start, start), []
         guide = _Guide(self, vertices, points) if vertices.size else None
         for position in range(len(self.tables)):
             labels = self._extend(labels, position, guide)
@@ -134,7 +125,7 @@ class Frontier:
             columns = rows.parents[columns]
         return labels.criteria[:, good], np.concatenate(picks)
 
-    def _extend(self, labels: _Labels, position: int, guide: _Guide | None) -> _Labels:
+    def _extend(self, labels: Labels, position: int, guide: _Guide | None) -> Labels:
         table = self.tables[position]
         labels, origin = self._changed(labels, position)
         if guide is None:
@@ -144,9 +135,9 @@ class Frontier:
         criteria = labels.criteria[:, parents] + table.criteria[:, taken]
         exits = table.exit[taken]
         keep = undominated(criteria, exits, criteria.sum(axis=0, dtype=float))
-        return _Labels(exits[keep], criteria[:, keep], origin[parents[keep]], taken[keep])
+        return Labels(exits[keep], criteria[:, keep], origin[parents[keep]], taken[keep])
 
-    def _changed(self, labels: _Labels, position: int) -> tuple[_Labels, Ints]:
+    def _changed(self, labels: Labels, position: int) -> tuple[Labels, Ints]:
         """Return the labels in every mode they can change to, and where each came from."""
         changes, count = self.model.changes, len(labels.states)
         if changes is None or not position:
@@ -162,9 +153,7 @@ class Frontier:
         criteria = labels.criteria[:, origin] + self.model.forms @ moves
         keep = undominated(criteria, states, criteria.sum(axis=0, dtype=float))
         origin = origin[keep]
-        moved = _Labels(
-            states[keep], criteria[:, keep], labels.parents[origin], labels.ways[origin]
-        )
+        moved = Labels(states[keep], criteria[:, keep], labels.parents[origin], labels.ways[origin])
         return moved, origin
 
 
@@ -177,7 +166,7 @@ class _Guide:
         self.bounds = frontier.bounds(self.stairs.weights)
         self.completions = frontier.completions(self.stairs.weights)
 
-    def learn(self, labels: _Labels, position: int, rows: Ints, some: Ints) -> None:
+    def learn(self, labels: Labels, position: int, rows: Ints, some: Ints) -> None:
         """Lower the staircase by some labels, each with the best way on under a score."""
         left = self.completions[position][:, rows, labels.states[some]]
         found = labels.criteria[:, some] + left
@@ -185,7 +174,7 @@ class _Guide:
         self.points = lowest(np.concatenate([self.points, found[:2, good]], axis=1))
         self.stairs = make_stairs(self.vertices, self.points, len(self.limits))
 
-    def pairs(self, labels: _Labels, position: int, table: ModuleTable) -> tuple[Ints, Ints]:
+    def pairs(self, labels: Labels, position: int, table: ModuleTable) -> tuple[Ints, Ints]:
         """Return label and way of the pairs of which some score is below its ceiling."""
         weights, after = self.stairs.weights, self.bounds.after[position]
         ahead = weights @ table.criteria + after[:, table.exit]

@@ -28,7 +28,7 @@ TILED: Mapping[str, Callable[[Job, Crew], Run]] = {
     "MaxPool": maps.max_pool,
     "Transpose": maps.transpose,
 }
-"""Operators that are prepared and cut into parts, where they have one output."""
+"""Operators that are prepared, cut into parts and given pooled memory, if of one output."""
 
 
 def check_inputs(network: Network, inputs: Mapping[str, Array]) -> None:

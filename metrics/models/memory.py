@@ -16,15 +16,13 @@ from dataclasses import dataclass, field
 
 from heterolith.metrics.models.context import CACHE_BYTES
 from heterolith.metrics.models.steps import RESULT, WEIGHTS, Step
+from heterolith.sw.execute import TILED
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
+from heterolith.sw.workers.arena import SMALL_BYTES, TINY_BYTES
 
 LAST_CACHE_BYTES = 1 << 28
 """What is taken as a core's share of the last cache, in the scale of a decay."""
-TINY_BYTES, SMALL_BYTES = 1 << 12, 1 << 16
-"""Smaller arrays do not come from the pool; up to the second they have buffers of that size."""
-POOLED = frozenset({"Conv", "MaxPool", "AveragePool", "LRN", "Gemm", "Concat", "Transpose"})
-"""Operators whose results come from the pool."""
 PASSES = 5
 """Passes after which a pool that still grows is taken as it is."""
 _EVER = 1e18
@@ -155,7 +153,7 @@ def _replay(
 
 def _result(network: Network, layer: Layer, pool: Pool) -> Buffer:
     size = 4 * network.tensors[layer.outputs[0]].elements
-    return pool.take(size) if layer.op in POOLED else Buffer(size, holders=1)
+    return pool.take(size) if layer.op in TILED else Buffer(size, holders=1)
 
 
 def _run(

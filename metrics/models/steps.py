@@ -17,7 +17,8 @@ from heterolith.metrics.models.grid import Grid, grid
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
-from heterolith.sw.ops.tiling import BUFFER, BUFFERS, PART_BYTES
+from heterolith.sw.ops.products import conv_parts
+from heterolith.sw.ops.tiling import BUFFER, BUFFERS, PART_BYTES, even_parts
 
 CALLS = {"Softmax": 5, "LogSoftmax": 6, "GlobalAveragePool": 2}
 """Calls of operators that are more than one; others are counted."""
@@ -52,13 +53,6 @@ class Step:
     reads: tuple[tuple[str | int, int], ...]
     writes: tuple[str, int]
     part: int = 0
-
-
-def even_parts(length: int, most: int) -> Iterator[tuple[int, int]]:
-    """Yield first and last of pieces of about one size, at most ``most`` long."""
-    count = max(1, min(length, -(-length // max(1, most))))
-    for place in range(count):
-        yield length * place // count, length * (place + 1) // count
 
 
 def clamps(layer: Layer) -> bool:
@@ -172,7 +166,10 @@ def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
     group = int(layer.attributes.get("group", 1))
     filters = network.tensors[layer.outputs[0]].shape[1]
     biased = len(layer.inputs) > 2 and bool(layer.inputs[2])
-    for part, (groups, rows) in enumerate(conv_parts(place, group)):
+    shape = (1, filters, *place.places)
+    kernel = (filters, place.channels // group, *place.kernel)
+    for part, (_, cut, lines) in enumerate(conv_parts(shape, kernel, group, 4, 1)):
+        groups, rows = (cut.stop - cut.start) * group // filters, (lines.start, lines.stop)
         channels, high = groups * (place.channels // group), rows[1] - rows[0]
         kernels, run = groups * (filters // group), high * place.places[1]
         piece = Piece(part, kernels, run, high < place.places[0], BUFFERS["Conv"])
@@ -196,17 +193,6 @@ def _convolution(network: Network, layer: Layer, place: Grid) -> Iterator[Step]:
             yield piece.over((whole, (added, piece.elements)))
         if clamps(layer):
             yield piece.over((whole,))
-
-
-def conv_parts(place: Grid, group: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield the groups and the rows of each part that a convolution is cut into."""
-    row_bytes = 4 * place.taps * place.channels * place.places[1]
-    if place.channels == group > 1:
-        for first, last in even_parts(group, PART_BYTES * group // (row_bytes * place.places[0])):
-            yield last - first, (0, place.places[0])
-    else:
-        for rows in even_parts(place.places[0], PART_BYTES // row_bytes):
-            yield group, rows
 
 
 def _gathered(
@@ -263,8 +249,8 @@ def _pooling(layer: Layer, place: Grid) -> Iterator[Step]:
     """Count a pooling: taps are combined along one axis after the other, each as a pass."""
     high, wide = place.places
     map_bytes = 4 * math.prod(place.size)
-    for part, (first, last) in enumerate(even_parts(place.channels, PART_BYTES // map_bytes)):
-        channels = last - first
+    for part, cut in enumerate(even_parts(place.channels, PART_BYTES // map_bytes, 1)):
+        channels = cut.stop - cut.start
         before, extent, source = _framed(place, channels, (0, high), part)
         yield from before
         down = place.strides[0] == 1
@@ -333,9 +319,10 @@ def _normalisation(network: Network, layer: Layer) -> Iterator[Step]:
     """Count an LRN: squares, their sums over channels, a power of them by two roots, a quotient."""
     _, channels, *spatial = network.tensors[layer.inputs[0]].shape
     high, row = spatial[0], math.prod(spatial[1:])
-    for part, (first, last) in enumerate(even_parts(high, PART_BYTES // (4 * channels * row))):
-        apart = last - first < high
-        piece = Piece(part, channels, (last - first) * row, apart)
+    for part, cut in enumerate(even_parts(high, PART_BYTES // (4 * channels * row), 1)):
+        rows = cut.stop - cut.start
+        apart = rows < high
+        piece = Piece(part, channels, rows * row, apart)
         flat = Piece(part, channels, piece.run, False)
         n = piece.elements
         whole: tuple[str | int, int] = (RESULT, n)

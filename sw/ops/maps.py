@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from heterolith.sw.network import Array
 from heterolith.sw.ops import tiling
@@ -31,24 +35,41 @@ def _pool(job: Job, crew: Crew, function: np.ufunc, fill: float) -> Run:
     include_pad = bool(geometry.pop("count_include_pad", 0))
     window = Window.of(geometry["kernel_shape"], geometry)
     shape = (*x[:2], *window.output(x[2:]))
-    finish, cut = job.finish(shape), window.cut(x[2:], slice(0, shape[2]))
+    cut = window.cut(x[2:], slice(0, shape[2]))
     mean = function is np.add
     counts = window_counts(x[2:], window, include_pad).astype(job.dtype) if mean else None
+    frame = partial(crew.scratch, 0)
+
+    def left(axis: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        return crew.scratch(1 + axis, shape, dtype)
+
+    def compute(x: Array, out: Array) -> None:
+        pool_padded(function, cut.of(x, fill, frame), window, out, left)
+        if counts is not None:
+            np.divide(out, counts, out=out)
+
     parts = _channel_parts(x, job.dtype.itemsize, crew.threads)
+    return _by_parts(job, crew, shape, parts, compute)
+
+
+def _by_parts(
+    job: Job,
+    crew: Crew,
+    shape: tuple[int, ...],
+    parts: Sequence[Any],
+    compute: Callable[[Array, Array], None],
+) -> Run:
+    """Return what computes parts of the only input into the same parts of the output."""
+    finish = job.finish(shape)
 
     def run(inputs: Arrays, residual: Array | None) -> Array:
         x = inputs[0]
         assert x is not None
         out = crew.empty(shape, job.dtype)
 
-        def task(part: Part) -> None:
+        def task(part: Any) -> None:  # noqa: ANN401 - whatever cuts an array
             mine = out[part]
-            padded = cut.of(x[part], fill, lambda *of: crew.scratch(0, *of))
-            pool_padded(
-                function, padded, window, mine, lambda axis, *of: crew.scratch(1 + axis, *of)
-            )
-            if counts is not None:
-                np.divide(mine, counts, out=mine)
+            compute(x[part], mine)
             finish.apply(mine, residual, part)
 
         crew.run(task, parts)
@@ -68,27 +89,16 @@ def _channel_parts(x: tuple[int, ...], itemsize: int, threads: int) -> list[Part
 def lrn(job: Job, crew: Crew) -> Run:
     """Normalise by rows, all channels each."""
     shape = job.shape(0)
-    finish = job.finish(shape)
     threads = crew.threads if prod(shape) >= tiling.SERIAL_ELEMENTS else 1
     row_bytes = shape[1] * prod(shape[3:]) * job.dtype.itemsize
     rows = even_parts(shape[2], tiling.PART_BYTES // row_bytes, threads)
     images = [slice(image, image + 1) for image in range(shape[0])]
     parts = list(product(images, [slice(None)], rows))
 
-    def run(inputs: Arrays, residual: Array | None) -> Array:
-        x = inputs[0]
-        assert x is not None
-        out = crew.empty(shape, job.dtype)
+    def compute(x: Array, out: Array) -> None:
+        normalize_into(out, x, crew.scratch, **job.attributes)
 
-        def task(part: Part) -> None:
-            mine = out[part]
-            normalize_into(mine, x[part], crew.scratch, **job.attributes)
-            finish.apply(mine, residual, part)
-
-        crew.run(task, parts)
-        return out
-
-    return run
+    return _by_parts(job, crew, shape, parts, compute)
 
 
 def concat(job: Job, crew: Crew) -> Run:
@@ -112,14 +122,8 @@ def transpose(job: Job, crew: Crew) -> Run:
     """Move axes: a copy, so that whoever reads it finds rows of memory."""
     axes = tuple(job.attributes.get("perm") or reversed(range(len(job.shape(0)))))
     shape = tuple(job.shape(0)[axis] for axis in axes)
-    finish = job.finish(shape)
 
-    def run(inputs: Arrays, residual: Array | None) -> Array:
-        x = inputs[0]
-        assert x is not None
-        out = crew.empty(shape, job.dtype)
+    def compute(x: Array, out: Array) -> None:
         np.copyto(out, x.transpose(axes))
-        finish.apply(out, residual, ())
-        return out
 
-    return run
+    return _by_parts(job, crew, shape, [(...,)], compute)

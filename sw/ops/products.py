@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import prod
 from operator import mul
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import DTypeLike
 
 from heterolith.errors import InputError
 from heterolith.sw.network import Array
@@ -112,8 +111,7 @@ def conv(job: Job, crew: Crew) -> Run:
             last = known = (w, bias, views)
         return last[2]
 
-    def frame(shape: Sequence[int], dtype: DTypeLike) -> Array:
-        return crew.scratch(0, shape, dtype)
+    frame = partial(crew.scratch, 0)
 
     def run(inputs: Arrays, residual: Array | None) -> Array:
         x, w, *rest = inputs

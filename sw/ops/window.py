@@ -158,14 +158,10 @@ class Window:
 
         It is a view of `x` where no padding is covered.
         """
-        return self.rows(x, slice(0, self.output(x.shape[2:])[0]), fill)
-
-    def rows(self, x: Array, rows: slice, fill: float = 0) -> Array:
-        """Return what the windows of some output rows cover, a row being a place on axis 2."""
-        return self.cut(x.shape[2:], rows).of(x, fill)
+        return self.cut(x.shape[2:], slice(0, self.output(x.shape[2:])[0])).of(x, fill)
 
     def cut(self, spatial: Sequence[int], rows: slice) -> Cut:
-        """Return where the windows of some output rows lie in an input of some extent."""
+        """Return where the windows of some output rows, places on axis 2, lie in an input."""
         places = self.output(spatial)
         ranges = [(rows.start, rows.stop), *((0, count) for count in places[1:])]
         source: list[slice] = [slice(None), slice(None)]

@@ -23,10 +23,10 @@ from heterolith.sw.pages import mapped
 
 # References to a free buffer while `_is_free` looks at it: the list's and the argument's.
 _UNHELD = 2
-# Smaller arrays come from memory that the process already has.
-_TINY_BYTES = 1 << 12
-# Buffers for arrays up to this size have this size; larger ones would run short if those took them.
-_SMALL_BYTES = 1 << 16
+TINY_BYTES = 1 << 12
+"""Smaller arrays come from memory that the process already has."""
+SMALL_BYTES = 1 << 16
+"""Buffers for arrays up to this size have it; larger arrays would run short if those took them."""
 # Buffers are cut from pieces of this size or more, and begin on a small page.
 _CHUNK_BYTES = 1 << 24
 _ALIGNED = 1 << 12
@@ -50,16 +50,16 @@ class Arena:
         """
         kind: np.dtype[Any] = np.dtype(dtype)
         size = prod(shape) * kind.itemsize
-        if size < _TINY_BYTES:
+        if size < TINY_BYTES:
             return np.empty(shape, kind)
         with self._lock:
-            buffers = self._buffers[size > _SMALL_BYTES]
+            buffers = self._buffers[size > SMALL_BYTES]
             for place in range(len(buffers) - 1, -1, -1):
                 if size <= buffers[place].size and _is_free(buffers, place):
                     buffers.append(buffers.pop(place))
                     break
             else:
-                buffers.append(self._new(max(size, _SMALL_BYTES)))
+                buffers.append(self._new(max(size, SMALL_BYTES)))
             return np.ndarray(shape, kind, buffers[-1])
 
     def clear(self) -> None:

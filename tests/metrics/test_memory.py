@@ -88,7 +88,7 @@ def test_the_pool_is_the_workers(subject: Subject, monkeypatch: pytest.MonkeyPat
 
 def test_limits_of_the_pool_are_the_workers() -> None:
     """Smaller arrays are nobody's; up to the second limit buffers have one size."""
-    assert (memory.TINY_BYTES, memory.SMALL_BYTES) == (arena._TINY_BYTES, arena._SMALL_BYTES)
+    assert (memory.TINY_BYTES, memory.SMALL_BYTES) == (arena.TINY_BYTES, arena.SMALL_BYTES)
     pool = Pool()
     tiny = pool.take(memory.TINY_BYTES - 1)
     assert not any(pool.buffers)

@@ -48,7 +48,7 @@ def test_rows_are_slices_of_the_padded_input(case, data):
     count = window.output(size)[0]
     first = data.draw(st.integers(0, count - 1))
     last = data.draw(st.integers(first + 1, count))
-    whole, rows = window.pad(x, -1), window.rows(x, slice(first, last), -1)
+    whole, rows = window.pad(x, -1), window.cut(x.shape[2:], slice(first, last)).of(x, -1)
     start = first * window.strides[0]
     stop = (last - 1) * window.strides[0] + window.extents[0]
     np.testing.assert_array_equal(rows, whole[:, :, start:stop])
@@ -60,8 +60,8 @@ def test_an_input_without_padding_is_not_copied():
     x = np.zeros((1, 1, 8, 8), np.float32)
     assert np.shares_memory(Window.of((3, 3), {}).pad(x), x)
     padded_above = Window.of((3, 3), {"pads": (1, 0, 0, 0)})
-    assert np.shares_memory(padded_above.rows(x, slice(1, 4)), x)
-    assert not np.shares_memory(padded_above.rows(x, slice(0, 4)), x)
+    assert np.shares_memory(padded_above.cut((8, 8), slice(1, 4)).of(x), x)
+    assert not np.shares_memory(padded_above.cut((8, 8), slice(0, 4)).of(x), x)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
