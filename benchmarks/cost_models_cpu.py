@@ -11,7 +11,9 @@ layer of the networks alone, and more probes, run in every third turn. What boun
 any prediction is reported beside it: `repeatable` compares the networks' odd passes with the even
 ones, `alone` each layer with the same layer timed outside its network, `elsewhere` with the same
 layer in other places of networks. `curve` fits more probes, of
-another seed. Writes benchmarks/results/cost_models_cpu.json.
+another seed; `draws` fits five draws of about `PROBES` of all probes in two forms, without the
+residual learner, and `limits` fits all probes, and the networks' layers themselves. Writes
+benchmarks/results/cost_models_cpu.json.
 """
 
 from __future__ import annotations
@@ -34,12 +36,15 @@ from numpy.typing import NDArray
 from heterolith import api, metrics
 from heterolith.metrics import Subject
 from heterolith.metrics.models import CostModel, Samples, evaluate, layer_rows, make_samples
+from heterolith.metrics.models.physics import Form, Physics, fit
 from heterolith.metrics.sweep import KINDS, probes
 from heterolith.sw import CpuWorker
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 
 PROBES, MORE_PROBES = 200, 800
+DRAWS = 5
+FORMS = {"steps": Form(by_family=True, stepwise=True), "elements by family": Form(by_family=True)}
 FEWEST_PASSES = 7
 SELDOM, SELDOM_EVERY = ("alone", "more"), 3
 """Groups that only what stands beside the result rests on, and how often they run."""
@@ -182,6 +187,55 @@ def floors(
     return {**shares, "elsewhere_layers": len(others)}
 
 
+def within(model: Physics, test: Samples) -> float:
+    """Return the share of rows that a model predicts within 10 %."""
+    return float((np.abs(model.predict(test) / test.targets["latency"] - 1) <= 0.10).mean())
+
+
+def worst(model: Physics, test: Samples) -> float:
+    """Return the largest error of a sum over a network."""
+    value, target, names = model.predict(test), test.targets["latency"], test.labels["network"]
+    sums = [(value[names == name].sum(), target[names == name].sum()) for name in set(names)]
+    return float(max(abs(predicted / measured - 1) for predicted, measured in sums))
+
+
+def draws(probed: Samples, test: Samples, seed: int = 1) -> dict[str, Any]:
+    """Return how the forms do when fitted to networks drawn from all probes, and to everything."""
+    names, found = sorted(set(probed.labels["network"].tolist())), []
+    rng = np.random.default_rng(seed)
+    for _ in range(DRAWS):
+        chosen = np.zeros(len(probed), bool)
+        for place in rng.permutation(len(names)):
+            more = probed.labels["network"] == names[place]
+            if chosen.sum() + more.sum() <= PROBES:
+                chosen |= more
+        for name, form in FORMS.items():
+            model = fit(probed.take(chosen), "latency", form)
+            shares = within(model, probed.take(~chosen)), within(model, test), worst(model, test)
+            keys = ("other_probes_within_10pct", "within_10pct", "worst_whole_network")
+            row = dict(zip(keys, shares, strict=True))
+            found.append({"form": name, "probes": int(chosen.sum()), **row})
+    idle, form = ("far_elements", "cold_elements"), FORMS["steps"]
+    without = [
+        replace(part, work={k: v for k, v in part.work.items() if not k.startswith(idle)})
+        for part in (probed, test)
+    ]
+    limits = {
+        "all_probes_within_10pct": within(fit(probed, "latency", form), test),
+        "all_probes_without_caches": within(fit(without[0], "latency", form), without[1]),
+        "networks_themselves_within_10pct": within(fit(test, "latency", form), test),
+    }
+    return {"draws": found, "limits": limits}
+
+
+def renamed(part: Sequence[Subject]) -> list[Subject]:
+    """Return probes of another seed under names of their own."""
+    return [
+        replace(each, network=replace(each.network, name=f"more-{each.network.name}"))
+        for each in part
+    ]
+
+
 def kept_times(
     groups: Mapping[str, Sequence[Subject]], folder: Path, options: argparse.Namespace
 ) -> tuple[dict[str, NDArray[Any]], float]:
@@ -228,6 +282,8 @@ def report(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         row = errors(CostModel().fit(part), test)
         keys = ("mape", "within_10pct", "within_20pct", "worst_whole_network")
         curve.append({"probes": len(part), **{key: row[key] for key in keys}})
+    both = [*groups["probes"], *renamed(groups["more"])]
+    probed = samples(both, np.concatenate([median["probes"], median["more"]]))
     return {
         "data": "cpu",
         "source": "measured on the machine that ran this; predictions are fitted",
@@ -239,6 +295,7 @@ def report(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "target_whole_network": 0.07,
         "platforms": {"cpu": found},
         "curve": curve,
+        **draws(probed, test),
     }
 
 
