@@ -13,7 +13,7 @@ import numpy as np
 
 from heterolith.errors import InputError, unknown_name
 from heterolith.sw.network import Array, Layer, Network
-from heterolith.sw.numerics import prepared_numpy
+from heterolith.sw.numerics import within
 from heterolith.sw.ops import UNFIT, check, checked, fitting, maps, products, unfit
 from heterolith.sw.ops.tiling import BUFFER, BUFFERS, Crew, Job, Run
 from heterolith.sw.scores import score_layers, widen
@@ -149,18 +149,17 @@ def prepare(
         def compute(inputs: Sequence[Array | None], residual: Array | None) -> Results:
             return (run(inputs, residual),)
 
-    buffer = BUFFERS.get(layer.op, BUFFER)
+    call = within(BUFFERS.get(layer.op, BUFFER))
 
     def plain(arrays: Mapping[str, Array]) -> Results:
-        inputs = [arrays[name] if name else None for name in layer.inputs]
-        residual = arrays[layer.residual] if layer.residual else None
+        inputs = [*map(arrays.get, layer.inputs)]  # none is called ""
         try:  # as `fitting`, which costs a context manager more
-            with prepared_numpy(buffer):
-                return compute(inputs, residual)
+            results: Results = call(compute, inputs, arrays.get(layer.residual))
         except InputError:
             raise
         except UNFIT as error:
             raise unfit(layer.op, inputs, error) from error
+        return results
 
     def guarded(arrays: Mapping[str, Array]) -> Results:
         held = {name: arrays[name] for name in (*layer.inputs, layer.residual) if name}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +34,29 @@ class prepared_numpy:  # noqa: N801 - used like a function, as `numpy.errstate` 
     def __exit__(self, *error: Any) -> None:  # noqa: ANN401 - as errstate's
         np.setbufsize(self._before)
         self._state.__exit__(*error)
+
+
+_T = TypeVar("_T")
+
+
+@cache
+def within(buffer: int) -> Callable[..., Any]:
+    """Return what calls a function with `prepared_numpy`: ``call(function, *arguments)``.
+
+    Where numpy keeps its settings in a context (2.0 and later), entering one that holds them
+    already takes a tenth of the time of setting and putting back.
+    """
+
+    def call(function: Callable[..., _T], *arguments: Any) -> _T:  # noqa: ANN401 - anything
+        with prepared_numpy(buffer):
+            return function(*arguments)
+
+    if int(np.__version__.partition(".")[0]) < 2:
+        return call
+    settled = Context()
+    settled.run(prepared_numpy(buffer).__enter__)
+    # a copy, as a context can be entered once at a time
+    return lambda function, *arguments: settled.copy().run(function, *arguments)
 
 
 def _clip() -> Callable[..., Any]:

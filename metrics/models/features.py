@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 
 from heterolith.metrics.models.context import coldness, gathered, window
-from heterolith.metrics.models.memory import idle_elements
+from heterolith.metrics.models.memory import IDLE, Idle, idle_elements
 from heterolith.metrics.models.samples import Samples, make_samples
 from heterolith.metrics.models.steps import Step, images, steps
 from heterolith.metrics.work import STEPS
@@ -85,7 +85,7 @@ def layer_row(network: Network, layer: Layer) -> Row:
 
 
 def _row(
-    network: Network, layer: Layer, taken: list[Step], idle: tuple[float, float], rare: float
+    network: Network, layer: Layer, taken: list[Step], idle: Idle, rare: float
 ) -> Row:
     row: Row = {
         "network": network.name,
@@ -112,8 +112,7 @@ def _row(
         "output_elements": outputs,
         **{name: value * batch for name, value in counts.items()},
         "gather_elements": gathered(network, layer),
-        "far_elements": idle[0] * batch,
-        "cold_elements": idle[1] * batch,
+        **{name: value * batch for name, value in zip(IDLE, idle, strict=True)},
         **dict(zip(("cold_calls", "cold_kernels"), coldness(network, layer), strict=True)),
         "rare_kernels": rare,
     }

@@ -14,13 +14,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from heterolith.metrics.models.context import CACHE_BYTES
 from heterolith.metrics.models.steps import RESULT, WEIGHTS, Step
 from heterolith.sw.execute import TILED
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
 from heterolith.sw.workers.arena import SMALL_BYTES, TINY_BYTES
 
+IDLE = ("far_elements", "cold_elements", "cold_copied_elements")
+"""Features of memory that lay idle."""
+Idle = tuple[float, float, float]
+FAR_BYTES = 5 << 19
+"""Bytes gone over since, most of them more than once, that half of a second cache is lost to."""
 LAST_CACHE_BYTES = 1 << 28
 """What is taken as a core's share of the last cache, in the scale of a decay."""
 PASSES = 5
@@ -104,10 +108,12 @@ class Pool:
             buffer.used = []
 
 
-def idle_elements(
-    network: Network, steps: Mapping[str, list[Step]]
-) -> dict[str, tuple[float, float]]:
-    """Return for each layer how many elements its steps find beyond the second cache and the last.
+def idle_elements(network: Network, steps: Mapping[str, list[Step]]) -> dict[str, Idle]:
+    """Return `IDLE` of each layer: elements that its steps find beyond the second cache or the last.
+
+    What is read in order comes before it is missed, from whatever cache, and passes wait for
+    nothing that they write: beyond the second cache all count but that, beyond the last one
+    constants and what is written.
 
     Parameters
     ----------
@@ -124,9 +130,7 @@ def idle_elements(
     return found
 
 
-def _replay(
-    network: Network, pool: Pool, steps: Mapping[str, list[Step]]
-) -> dict[str, tuple[float, float]]:
+def _replay(network: Network, pool: Pool, steps: Mapping[str, list[Step]]) -> dict[str, Idle]:
     """Run a network on a pool."""
     last = {n: i for i, layer in enumerate(network.layers) for n in network.activations(layer)}
     held = {name: Buffer(0) for name in network.inputs}
@@ -138,7 +142,7 @@ def _replay(
         if layer.op in VIEWS and read:
             result = read[0]
             result.holders += 1
-            found[layer.name] = (0.0, 0.0)
+            found[layer.name] = (0.0, 0.0, 0.0)
         else:
             result = _result(network, layer, pool)
             names = [layer.outputs[0], *(n for n in network.activations(layer) if n in held)]
@@ -158,21 +162,21 @@ def _result(network: Network, layer: Layer, pool: Pool) -> Buffer:
 
 def _run(
     pool: Pool, steps: list[Step], result: Buffer, read: list[Buffer], sizes: list[int]
-) -> tuple[float, float]:
-    """Run the steps of a layer: elements that it finds beyond the second cache and the last.
+) -> Idle:
+    """Run the steps of a layer, and return its `IDLE`.
 
     ``sizes`` are the elements of the result, then of what is read.
     """
-    far = cold = 0.0
+    far = cold = copied = 0.0
     weights = Buffer(0)
     whole = dict(zip(map(id, (result, *read)), sizes, strict=True))
     for step in steps:
         begin = pool.clock
-        touched: dict[int, tuple[Buffer, int]] = {}
-        for name, elements in (*step.reads, step.writes):
+        touched: dict[int, tuple[Buffer, int, bool]] = {}
+        for reads, (name, elements) in (*((True, each) for each in step.reads), (False, step.writes)):
             buffer = _memory(name, pool, result, read, weights)
-            touched.setdefault(id(buffer), (buffer, elements))
-        for key, (buffer, elements) in touched.items():
+            touched.setdefault(id(buffer), (buffer, elements, reads))
+        for key, (buffer, elements, reads) in touched.items():
             if step.part in buffer.pieces:
                 shares = iter([(1.0, begin - buffer.pieces[step.part])])
             elif buffer is weights and "streamed_elements" in step.counts:
@@ -180,18 +184,23 @@ def _run(
             else:
                 shares = buffer.since(whole.get(key, elements), begin)
             for share, since in shares:
-                far += elements * share / (1 + (CACHE_BYTES / max(since, 1)) ** 4)
-                cold += elements * share * (1 - math.exp(-since / LAST_CACHE_BYTES))
+                if reads or not step.passes:
+                    far += elements * share / (1 + (FAR_BYTES / max(since, 1)) ** 4)
+                lost = elements * share * (1 - math.exp(-since / LAST_CACHE_BYTES))
+                if buffer is weights or (not reads and "copied_elements" in step.counts):
+                    copied += lost
+                elif not reads:
+                    cold += lost
             if key in whole:
                 buffer.pieces[step.part] = begin
             else:
                 buffer.use(elements, begin)
-        pool.clock += sum(4 * elements for _, elements in touched.values())
+        pool.clock += sum(4 * elements for _, elements, _ in touched.values())
         if "parts" in step.counts:  # a product writes its result last
             result.pieces[step.part] = begin + 4 * step.writes[1]
     for buffer in (result, *read):
         buffer.settle(whole[id(buffer)])
-    return far, cold
+    return far, cold, copied
 
 
 def _memory(

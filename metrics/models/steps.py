@@ -54,6 +54,11 @@ class Step:
     writes: tuple[str, int]
     part: int = 0
 
+    @property
+    def passes(self) -> bool:
+        """Whether it goes over elements and leaves each where it is."""
+        return not self.counts.keys().isdisjoint(("passed_elements", "buffered_elements"))
+
 
 def clamps(layer: Layer) -> bool:
     """Tell whether a fused activation takes a pass."""
@@ -127,10 +132,10 @@ class Piece:
         n, gaps = self.elements, spread + broken
         buffered = gaps and (1 + gaps) * self.run <= min(self.buffer, n)
         length = self.buffer // self.run * self.run if buffered else self.run if gaps else n
-        counts = {"array_calls": 1, "passed_elements": n, "loops": n / length}
+        counts = {"array_calls": 1, "loops": n / length}
+        counts["buffered_elements" if buffered else "passed_elements"] = n
         if buffered:
             counts["runs"] = gaps * n / self.run
-            counts["buffered_elements"] = n * spread
         if strided:
             counts["strided_elements"] = n * strided
         if slow:
@@ -141,9 +146,9 @@ class Piece:
 def _copied(
     rows: int, elements: int, read: tuple[str | int, int], write: str, part: int, strided: bool
 ) -> Step:
-    counts = {"array_calls": 1, "copied_elements": elements, "runs": rows}
+    counts = {"array_calls": 1, "copied_elements": elements, "copied_runs": rows}
     if strided:
-        counts["strided_elements"] = elements
+        counts["picked_elements"] = elements
     return Step(counts, (read,), (write, elements), part)
 
 
@@ -210,7 +215,7 @@ def _gathered(
         "runs": runs,
         "short_runs": runs * max(0, LINE - wide) / LINE,
         "gather_elements": runs * wide,
-        "strided_elements": runs * wide if strided else 0,
+        "picked_elements": runs * wide if strided else 0,
     }
     step = Step(counts, (source,), (PATCHES, runs * wide), part)
     return [step], (PATCHES, runs * wide)
@@ -289,7 +294,7 @@ def _other(network: Network, layer: Layer) -> list[Step]:
     calls = CALLS.get(layer.op, 1)
     counts: dict[str, float] = {"array_calls": calls}
     if layer.op == "Concat":
-        counts |= {"copied_elements": n, "runs": len(read)}
+        counts |= {"copied_elements": n, "copied_runs": len(read)}
     elif layer.macs and reads:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
         shape = (1, n // rows, layer.macs // n, rows)
@@ -299,7 +304,7 @@ def _other(network: Network, layer: Layer) -> list[Step]:
             counts["streamed_elements"] = counts.pop("vector_elements")
         after += len(layer.inputs) > 2
     elif layer.op == "Transpose":
-        counts |= {"copied_elements": n, "runs": _moved_runs(network, layer)}
+        counts |= {"copied_elements": n, "copied_runs": _moved_runs(network, layer)}
     else:
         counts["passed_elements"] = max([*read, n]) * STEPS.get(layer.op, 1)
     first = Step(counts, reads, (RESULT, n))

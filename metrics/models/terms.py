@@ -44,8 +44,10 @@ STEPWISE = (
     "array_calls",
     "copied_elements",
     "gather_elements",
+    "copied_runs",
     "runs",
     "short_runs",
+    "picked_elements",
     "passed_elements",
     "buffered_elements",
     "loops",
@@ -61,6 +63,7 @@ STEPWISE = (
     "streamed_elements",
     "far_elements",
     "cold_elements",
+    "cold_copied_elements",
     "cold_calls",
     "cold_kernels",
     "rare_kernels",
@@ -76,6 +79,7 @@ MOVED = (
     "streamed_elements",
     "far_elements",
     "cold_elements",
+    "cold_copied_elements",
 )
 """Features that memory moves."""
 FEWEST_ROWS = 6

@@ -31,11 +31,13 @@ class _Piece:
     ----------
     part, read, cut
         Where it lies in the output, what it reads of images and channels, and of rows.
+    whole, plain
+        Whether it is all of the output, and whether it reads all of the input as it lies there.
     matrix, columns, result
         Shapes of kernels, patches and output as factors and result of a product; of a window of one
         channel and element, of factors, inputs and output of a product of elements.
     taps
-        What the first element of the window meets of the padded form.
+        What the first element of the window meets of the padded form, ``None`` for all.
     patches, steps
         Shape of the patches, and steps of their axes in the padded form.
     """
@@ -43,16 +45,19 @@ class _Piece:
     part: Part
     read: Part
     cut: Cut
+    whole: bool
+    plain: bool
     matrix: tuple[int, ...]
     columns: tuple[int, ...]
     result: tuple[int, ...]
-    taps: Part
+    taps: Part | None
     patches: tuple[int, ...]
     steps: tuple[int, ...]
 
 
 def _piece(job: Job, window: Window, group: int, part: Part) -> _Piece:
-    (_, _, *spatial), w = job.shape(0), job.shape(1)
+    x, w = job.shape(0), job.shape(1)
+    spatial = x[2:]
     image, kernels, rows = part
     each, count, one = w[0] // group, kernels.stop - kernels.start, (1,) * window.rank
     groups = slice(kernels.start // each, -(-kernels.stop // each))
@@ -62,23 +67,23 @@ def _piece(job: Job, window: Window, group: int, part: Part) -> _Piece:
     kernels_each, length = count // prod(among), prod(w[1:])
     matrix, columns = (*among, kernels_each, length), (*among, length, prod(places))
     result = (*among, kernels_each, prod(places))
+    steps = zip(places, window.strides, strict=True)
+    taps = (slice(None), slice(None), *(slice(0, (n - 1) * s + 1, s) for n, s in steps))
+    inputs = channels.stop - channels.start
     if length == 1:
-        inputs = channels.stop - channels.start
         matrix, columns = (inputs, count // inputs, *one), (inputs, 1, *places)
         result = (inputs, count // inputs, *places)
     return _Piece(
         part=part,
         read=(image, channels),
         cut=cut,
+        whole=(count, rows.stop - rows.start) == (w[0], window.output(spatial)[0]) and x[0] == 1,
+        plain=x[:2] == (1, inputs) and cut.covered == tuple(spatial) and not cut.padded,
         matrix=matrix,
         columns=columns,
         result=result,
-        taps=(
-            slice(None),
-            slice(None),
-            *(slice(0, (n - 1) * s + 1, s) for n, s in zip(places, window.strides, strict=True)),
-        ),
-        patches=(channels.stop - channels.start, *w[2:], *places),
+        taps=None if prod(window.strides) == 1 == prod(window.kernel) else taps,
+        patches=(inputs, *w[2:], *places),
         steps=(*window.dilations, *window.strides),
     )
 
@@ -114,16 +119,16 @@ def conv(job: Job, crew: Crew) -> Run:
     frame = partial(crew.scratch, 0)
 
     def run(inputs: Arrays, residual: Array | None) -> Array:
-        x, w, *rest = inputs
+        x, w = inputs[0], inputs[1]
         assert x is not None
         assert w is not None
         out = crew.empty(shape, job.dtype)
-        views = constants(w, rest[0] if rest else None)
+        views = constants(w, inputs[2] if len(inputs) > 2 else None)
 
         def task(place: int) -> None:
             piece, (matrix, bias) = pieces[place], views[place]
-            mine = out[piece.part]
-            padded = piece.cut.of(x[piece.read], 0, frame)
+            mine = out if piece.whole else out[piece.part]
+            padded = x if piece.plain else piece.cut.of(x[piece.read], 0, frame)
             columns = _columns(piece, padded, moves, crew)
             multiply(matrix, columns, out=mine.reshape(piece.result))
             if bias is not None:
@@ -146,7 +151,7 @@ def _columns(piece: _Piece, padded: Array, moves: tuple[bool, bool], crew: Crew)
         else:
             patches = as_strided(padded, piece.patches, strides)
     else:
-        patches = padded[piece.taps]
+        patches = padded if piece.taps is None else padded[piece.taps]
         if not moves[1]:
             return patches.reshape(piece.columns)
     columns = crew.scratch(1, patches.shape, padded.dtype)
@@ -185,27 +190,27 @@ def gemm(job: Job, crew: Crew) -> Run:
     turns = [bool(job.attributes.get(key, 0)) for key in ("transA", "transB")]
     shape = (a[1 if turns[0] else 0], b[0 if turns[1] else 1])
     finish = job.finish(shape)
+    wide = bool(job.shapes[2:]) and (job.shapes[2] or (1,))[-1:] == shape[1:]
     threads = crew.threads if shape[0] * prod(b) >= tiling.SERIAL_MACS else 1
     parts = [(slice(None), cut) for cut in even_parts(shape[1], shape[1], threads)]
 
     def run(inputs: Arrays, residual: Array | None) -> Array:
-        a, b, *rest = inputs
+        a, b = inputs[0], inputs[1]
         assert a is not None
         assert b is not None
         out = crew.empty(shape, job.dtype)
         left, right = a.T if turns[0] else a, b.T if turns[1] else b
-        added = None
-        if rest and rest[0] is not None:
-            scaled = rest[0] if beta == 1 else rest[0] * beta
-            added = np.broadcast_to(scaled, shape)
+        added = inputs[2] if len(inputs) > 2 else None
+        if added is not None and beta != 1:
+            added = added * beta
 
         def task(part: Part) -> None:
             mine = out[part]
             np.matmul(left, right[part], out=mine)
             if alpha != 1:
                 np.multiply(mine, alpha, out=mine)
-            if added is not None:
-                np.add(mine, added[part], out=mine)
+            if added is not None:  # broadcast unless it has columns too
+                np.add(mine, added[..., part[1]] if wide else added, out=mine)
             finish.apply(mine, residual, part)
 
         crew.run(task, parts)

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 from heterolith.sw.network import Array
 from heterolith.sw.pages import mapped
 
-# References to a free buffer while `_is_free` looks at it: the list's and the argument's.
+# References to a free buffer that is looked at in its list: the list's and the argument's.
 _UNHELD = 2
 TINY_BYTES = 1 << 12
 """Smaller arrays come from memory that the process already has."""
@@ -55,7 +55,7 @@ class Arena:
         with self._lock:
             buffers = self._buffers[size > SMALL_BYTES]
             for place in range(len(buffers) - 1, -1, -1):
-                if size <= buffers[place].size and _is_free(buffers, place):
+                if size <= buffers[place].size and sys.getrefcount(buffers[place]) == _UNHELD:
                     buffers.append(buffers.pop(place))
                     break
             else:
@@ -78,7 +78,3 @@ class Arena:
         buffer = np.frombuffer(self._chunk, np.uint8, size, self._used)
         self._used += -(-size // _ALIGNED) * _ALIGNED
         return buffer
-
-
-def _is_free(buffers: list[Array], place: int) -> bool:
-    return sys.getrefcount(buffers[place]) == _UNHELD

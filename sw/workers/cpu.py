@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,13 @@ from heterolith.sw.network import Array, Layer, Network, TensorType
 from heterolith.sw.ops import check
 from heterolith.sw.scores import score_layers
 from heterolith.sw.segments.partition import Unit
-from heterolith.sw.workers.team import Team, available_cores
+from heterolith.sw.workers.team import Team, available_cores, hold_blas
 
 if TYPE_CHECKING:
     from heterolith.sw.fast import CompiledNetwork, Options
+
+
+_Type = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(slots=True)
@@ -35,34 +38,38 @@ class _Loaded:
     Attributes
     ----------
     reads
-        What it reads besides constants, by name.
+        Name, shape and dtype of what it reads besides constants.
+    gives
+        Shapes and dtypes of its results, ``None`` where the network knows none.
     """
 
     network: Network
     layer: Layer
-    constants: Mapping[str, Array]
+    constants: dict[str, Array]
     scored: bool
-    reads: Mapping[str, TensorType]
+    reads: Sequence[tuple[str, tuple[int, ...], np.dtype[Any]]]
+    gives: list[_Type | None]
     compute: Prepared | None = None
 
     def run(self, inputs: Mapping[str, Array], team: Team) -> Sequence[Array]:
         """Check, compute, check; whatever can be known before is known from the first run on."""
-        if not all(_is(inputs.get(name), kind) for name, kind in self.reads.items()):
-            check_activations(self.network, self.layer, inputs)
-        arrays = {**self.constants, **{name: inputs[name] for name in self.reads}}
+        # few lines and no calls: code is fetched anew after every layer that has filled the caches
+        arrays = self.constants.copy()
+        for name, shape, dtype in self.reads:
+            value = inputs.get(name)
+            if type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
+                check_activations(self.network, self.layer, inputs)
+            arrays[name] = value
         if self.compute is None:
             self.compute = prepare(self.layer, arrays, team, scored=self.scored)
         results = self.compute(arrays)
-        for name, value in zip(self.layer.outputs, results, strict=True):
-            kind = self.network.tensors.get(name)
-            if kind is not None and not _is(value, kind):
-                check_results(self.network, self.layer, results)
+        if [(value.shape, value.dtype) for value in results] != self.gives:
+            check_results(self.network, self.layer, results)
         return results
 
 
-def _is(value: Array | None, kind: TensorType) -> bool:
-    """Tell whether an array is of a type, without saying why not."""
-    return isinstance(value, np.ndarray) and value.shape == kind.shape and value.dtype == kind.dtype
+def _type(kind: TensorType) -> _Type:
+    return kind.shape, np.dtype(kind.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +133,11 @@ class CpuWorker:
             )
             for name in names
         }
-        reads = {name: network.tensors[name] for name in network.activations(layer)}
+        reads = [(name, *_type(network.tensors[name])) for name in network.activations(layer)]
+        known_types = map(network.tensors.get, layer.outputs)
+        gives = [None if kind is None else _type(kind) for kind in known_types]
         scored = layer.name in score_layers(network)
-        self._loaded[layer.name] = _Loaded(network, layer, constants, scored, reads)
+        self._loaded[layer.name] = _Loaded(network, layer, constants, scored, reads, gives)
 
     def run(self, layer: Layer, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Compute a loaded layer; see `heterolith.sw.worker.Worker.run`.
@@ -145,7 +154,7 @@ class CpuWorker:
             )
         start_ns = perf_counter_ns()
         try:
-            with self._team.at_work():
+            with hold_blas():
                 results = loaded.run(inputs, self._team)
         except InputError as error:
             raise named(layer, error) from error

@@ -46,6 +46,10 @@ class Scratch:
             buffer = slots[slot] = zeros(max(size, _LEAST_BYTES))
         return np.ndarray(shape, kind, buffer)
 
+    def clear(self) -> None:
+        """Forget all memory."""
+        self._own, self._left = local(), []
+
     def _first(self) -> _Buffers:
         """Return what a thread gets that has nothing: what one that ended left, if any did."""
         try:

@@ -17,10 +17,7 @@ from typing import Any, Generic, TypeVar
 from weakref import finalize
 
 import numpy as np
-from numpy.typing import DTypeLike
-
 from heterolith.errors import InputError
-from heterolith.sw.network import Array
 from heterolith.sw.numerics import prepared_numpy
 from heterolith.sw.workers.arena import Arena
 from heterolith.sw.workers.scratch import Scratch
@@ -159,6 +156,8 @@ class Team:
             raise InputError(f"{threads} threads cannot compute anything; give 1 or more")
         self.threads = threads
         self._arena, self._scratch = Arena(), Scratch()
+        # what they do is theirs: no call in between
+        self.empty, self.scratch = self._arena.empty, self._scratch.take
         self._lock = Lock()
         self._inbox: SimpleQueue[_Batch[Any] | None] = SimpleQueue()
         self._stop: Callable[[], Any] | None = None
@@ -172,8 +171,12 @@ class Team:
 
         Threads of this team compute without warnings and with numpy's buffer as the caller set it.
         """
+        if self.threads == 1:
+            for part in parts:
+                task(part)
+            return
         parts = tuple(parts)
-        if self.threads == 1 or len(parts) < 2:
+        if len(parts) < 2:
             for part in parts:
                 task(part)
             return
@@ -186,18 +189,10 @@ class Team:
         batch.work()
         batch.wait()
 
-    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """Return an array with undefined elements, in memory that this team used before."""
-        return self._arena.empty(shape, dtype)
-
-    def scratch(self, slot: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """Return an array of the calling thread's, valid until it takes the slot again."""
-        return self._scratch.take(slot, shape, dtype)
-
     def close(self) -> None:
         """End the threads and forget the memory; a later `run` starts new ones."""
         self._arena.clear()
-        self._scratch = Scratch()
+        self._scratch.clear()
         with self._lock:
             if self._stop is not None:
                 self._stop()
