@@ -3,8 +3,8 @@
 Probes stand in small networks rather than alone: a layer finds caches, code and its input as its
 predecessor leaves them, and timed alone it takes up to half as long again or less. A network has a
 stem, four stages of a block each on maps that halve, and a classifier, like convolutional networks
-of the last decade; blocks (`heterolith.metrics.blocks`) come in pairs, as networks repeat theirs,
-and are dealt so that each stands in every stage, channels and sides are drawn.
+of the last decade. It repeats one block (`heterolith.metrics.blocks`), as networks do: code that
+runs again is warm. Blocks are dealt, channels and sides are drawn.
 """
 
 from __future__ import annotations
@@ -81,16 +81,16 @@ def _head(d: Draft, x: str, kind: int) -> None:
 
 
 def _network(index: int, rng: np.random.Generator) -> Subject:
-    """Return the probe network of a number: its blocks are dealt by it."""
+    """Return the probe network of a number: block and classifier are dealt by it."""
     d = Draft(f"sweep-{index}", int(rng.choice(IMAGES)), rng)
-    x, width = _stem(d), d.width(*WIDTHS)
+    x, width, block = _stem(d), d.width(*WIDTHS), BLOCKS[index % len(BLOCKS)]
     for stage, factor in enumerate(STAGES):
         if stage and d.shape(x)[2] >= 1.5 * LAST_SIDE * 2 ** (len(STAGES) - 1 - stage):
             x = _reduced(d, x)
-        x = BLOCKS[(index + 3 * (stage // 2)) % len(BLOCKS)](d, x, factor * width)
-        if d.chance(0.4):
+        x = block(d, x, factor * width)
+        if d.chance(0.2):
             x = conv(d, x, d.shape(x)[1], group=d.shape(x)[1])
-        if d.chance(0.15):
+        if d.chance(0.1):
             y = d.layer("Relu", (x,), d.shape(x))
             x = d.layer("Add", (x, y), d.shape(x)) if d.chance(0.5) else y
     _head(d, x, index % HEADS)

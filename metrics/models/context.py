@@ -2,8 +2,8 @@
 
 Starting an operator takes up to twice as long after a layer that moved more than a second-level
 cache holds: code and interpreter have to be fetched again. How much is gone is taken as
-1 - exp(-bytes / `CACHE_BYTES`), of what was touched since any layer ran, and since one of the same
-operator ran. It depends on the network alone, so that a prediction has it as a measurement does.
+1 - exp(-bytes / scale), of what was touched since any layer ran, and since one of the same operator
+ran, whose code is the last that most caches give up. It depends on the network alone, so that a prediction has it as a measurement does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from heterolith.sw.offload import VIEWS
 
 CACHE_BYTES = 1 << 21
 """What most processors' second-level caches hold, and the parts that this package computes in."""
+KERNEL_BYTES = 2 * CACHE_BYTES
+"""The scale for code of an operator; for what all layers run it is `CACHE_BYTES`."""
 _COLD_BYTES = 16 * CACHE_BYTES
 
 
@@ -49,8 +51,8 @@ def coldness(network: Network, layer: Layer) -> tuple[float, float]:
         touched += touched_bytes(network, before)
         first = first or touched or 1
         if before.op == layer.op:
-            return _lost(first), _lost(touched)
-    return _lost(first or _COLD_BYTES), 1.0
+            return _lost(first, CACHE_BYTES), _lost(touched, KERNEL_BYTES)
+    return _lost(first or _COLD_BYTES, CACHE_BYTES), 1.0
 
 
 def touched_bytes(network: Network, layer: Layer) -> int:
@@ -58,5 +60,5 @@ def touched_bytes(network: Network, layer: Layer) -> int:
     return moved_bytes(network, layer) + min(4 * gathered(network, layer), CACHE_BYTES)
 
 
-def _lost(size: int) -> float:
-    return 1 - math.exp(-size / CACHE_BYTES)
+def _lost(size: int, scale: int) -> float:
+    return 1 - math.exp(-size / scale)

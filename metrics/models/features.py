@@ -19,8 +19,8 @@ from heterolith.sw.offload import VIEWS
 from heterolith.sw.scores import score_layers
 
 Row = dict[str, object]
-REMEMBERED = 16
-"""Layers after which most of what a processor knows of a family's code is forgotten."""
+REMEMBERED = 32
+"""Layers after which most of what a processor knows of a run of some code is forgotten."""
 
 
 def family(network: Network, layer: Layer) -> str:
@@ -65,17 +65,19 @@ def layer_rows(network: Network) -> dict[str, Row]:
 
 
 def rarity(network: Network) -> dict[str, float]:
-    """Return what share of a layer's code a processor has forgotten, branches above all.
+    """Return how little a processor knows of a layer's code, branches above all: 1 if nothing.
 
-    It goes with the number of layers since one of the family ran; 1 if none did.
+    It is 1 / (1 + n) after n runs of the operator, each of them forgotten layer by layer: code
+    that runs again and again stays in caches which more data goes through than they hold.
     """
     found: dict[str, float] = {}
-    last: dict[str, int] = {}
+    runs: dict[str, float] = defaultdict(float)
     for layer in network.layers:
         if layer.op not in VIEWS:
-            name, count = family(network, layer), len(found)
-            since = count - last.get(name, -(10**6))
-            found[layer.name], last[name] = 1 - math.exp(-since / REMEMBERED), count
+            found[layer.name] = 1 / (1 + runs[layer.op])
+            runs[layer.op] += 1
+            for name in runs:
+                runs[name] *= math.exp(-1 / REMEMBERED)
     return found
 
 

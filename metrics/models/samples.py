@@ -63,7 +63,7 @@ WORK = {
     "cold_copied_elements": "the same of copies, and constants that none has, batch included",
     "cold_calls": "share of the caches lost since a layer ran, times calls",
     "cold_kernels": "share of the caches lost since the operator ran, times calls",
-    "rare_kernels": "share of its code forgotten by layers since the family ran, times calls",
+    "rare_kernels": "how little is known of its code, by how often the operator ran, times calls",
     "input_elements": "elements that a host hands over, batch included",
 }
 WHOLE = ("images", "input_elements")

@@ -17,6 +17,7 @@ from heterolith.metrics.models.grid import Grid, grid
 from heterolith.metrics.work import STEPS
 from heterolith.sw.network import Layer, Network
 from heterolith.sw.offload import VIEWS
+from heterolith.sw.ops.pool import flattens
 from heterolith.sw.ops.products import conv_parts
 from heterolith.sw.ops.tiling import BUFFER, BUFFERS, PART_BYTES, even_parts
 
@@ -30,9 +31,9 @@ LINE = 16
 """Elements of a line of the caches and of a register: a row shorter than that costs more to copy,
 products take as many places at a time."""
 
-RESULT, FRAME, PATCHES, WEIGHTS = "result", "frame", "patches", "weights"
-"""Memory of a layer beside its inputs, which are numbers; what is combined along an axis of a
-pooling lies where patches do."""
+RESULT, FRAME, PATCHES, ROWS, WEIGHTS = "result", "frame", "patches", "rows", "weights"
+"""Memory of a layer beside its inputs, which are numbers; what is combined along the first axis of
+a pooling lies where patches do, along the second in rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,10 @@ def _pooling(layer: Layer, place: Grid) -> Iterator[Step]:
         channels = cut.stop - cut.start
         before, extent, source = _framed(place, channels, (0, high), part)
         yield from before
+        if flattens(place.kernel, place.strides, extent, place.places):
+            piece = Piece(part, channels, math.prod(extent), False)
+            yield from _flat_pooling(layer, place, piece, source, extent)
+            continue
         down = place.strides[0] == 1
         rows = (channels, high * extent[1]) if down else (channels * high, extent[1])
         for axis, (count, pieces) in enumerate(((high, rows), (wide, (channels * high, wide)))):
@@ -283,6 +288,29 @@ def _pooling(layer: Layer, place: Grid) -> Iterator[Step]:
             yield piece.over((whole,))
 
 
+def _flat_pooling(
+    layer: Layer, place: Grid, piece: Piece, source: tuple[str | int, int], extent: tuple[int, int]
+) -> Iterator[Step]:
+    """Count taps that are combined in one stretch of memory, and the copy of what is wanted."""
+    n = piece.elements
+    for axis, memory in enumerate((PATCHES, ROWS)):
+        taps, step = place.kernel[axis], (extent[1], 1)[axis]
+        for tap in range(taps - 1):
+            n -= step * (taps - 1) * (tap == 0)
+            flat = Piece(piece.part, 1, n, False)
+            yield flat.over((source,) if tap == 0 else (source, (memory, n)), write=memory)
+        if taps > 1:
+            source = (memory, n)
+    high, wide = place.places
+    rows = Piece(piece.part, piece.channels * high, wide, True)
+    if layer.op == "AveragePool":
+        yield rows.over((source,), slow=True, broken=2)
+    else:
+        yield _copied(rows.channels, rows.elements, source, RESULT, piece.part, False)
+    if clamps(layer):
+        yield Piece(piece.part, 1, rows.elements, False).over(((RESULT, rows.elements),))
+
+
 def _other(network: Network, layer: Layer) -> list[Step]:
     """Return the steps of what is neither convolution nor pooling: products, copies, passes."""
     n = sum(network.tensors[name].elements for name in layer.outputs if name)
@@ -294,7 +322,8 @@ def _other(network: Network, layer: Layer) -> list[Step]:
     calls = CALLS.get(layer.op, 1)
     counts: dict[str, float] = {"array_calls": calls}
     if layer.op == "Concat":
-        counts |= {"copied_elements": n, "copied_runs": len(read)}
+        # one call, in which each input is assigned as by a call of its own
+        counts |= {"array_calls": len(read), "copied_elements": n, "copied_runs": len(read)}
     elif layer.macs and reads:
         rows = math.prod(network.tensors[layer.outputs[0]].shape[:-1])
         shape = (1, n // rows, layer.macs // n, rows)

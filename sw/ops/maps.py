@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from heterolith.sw.network import Array
 from heterolith.sw.ops import tiling
 from heterolith.sw.ops.normalize import normalize_into
-from heterolith.sw.ops.pool import lowest, pool_padded, window_counts
+from heterolith.sw.ops.pool import flattens, lowest, pool_flat, pool_padded, window_counts
 from heterolith.sw.ops.tiling import Arrays, Crew, Job, Part, Run, even_parts
 from heterolith.sw.ops.window import Window
 
@@ -43,10 +43,19 @@ def _pool(job: Job, crew: Crew, function: np.ufunc, fill: float) -> Run:
     def left(axis: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
         return crew.scratch(1 + axis, shape, dtype)
 
+    flat = flattens(window.kernel, window.strides, cut.covered, shape[2:])
+
     def compute(x: Array, out: Array) -> None:
-        pool_padded(function, cut.of(x, fill, frame), window, out, left)
+        padded = cut.of(x, fill, frame)
+        if flat and padded.flags.c_contiguous:
+            found = pool_flat(function, padded, window, out, left)
+            if counts is None:
+                np.copyto(out, found)
+        else:
+            pool_padded(function, padded, window, out, left)
+            found = out
         if counts is not None:
-            np.divide(out, counts, out=out)
+            np.divide(found, counts, out=out)
 
     parts = _channel_parts(x, job.dtype.itemsize, crew.threads)
     return _by_parts(job, crew, shape, parts, compute)

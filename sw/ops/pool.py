@@ -66,6 +66,43 @@ def pool_padded(
         padded = result
 
 
+def flattens(
+    kernel: Sequence[int], strides: Sequence[int], covered: Sequence[int], places: Sequence[int]
+) -> bool:
+    """Tell whether `pool_flat` is worth it: it computes what lies between places, too."""
+    return prod(kernel) > 1 == prod(strides) and 2 * prod(places) >= prod(covered)
+
+
+def pool_flat(
+    function: np.ufunc, padded: Array, window: Window, out: Array, empty: SlotEmpty = fresh
+) -> Array:
+    """Return what `pool_padded` does for strides of 1, maybe as a view with gaps.
+
+    Taps of an axis lie one distance apart in all of the memory, so that each is one pass over one
+    stretch of it. Windows over the ends of rows are combined too, and left out in the end.
+
+    Parameters
+    ----------
+    padded
+        Row-major array of shape (N, C, spatial axes).
+    out
+        Array of the result's shape, which is not written to.
+    empty
+        As of `pool_padded`, for each axis of more than one tap.
+    """
+    flat = padded.reshape(-1)
+    for axis, taps in enumerate(window.kernel):
+        step = window.dilations[axis] * prod(padded.shape[3 + axis :])
+        ends = range(flat.size - (taps - 1) * step, flat.size + 1, step)
+        if taps > 1:
+            result = empty(axis, (ends[0],), out.dtype)
+            function(flat[: ends[0]], flat[step : ends[1]], out=result)
+            for tap in range(2, taps):
+                function(result, flat[tap * step : ends[tap]], out=result)
+            flat = result
+    return np.ndarray(out.shape, out.dtype, flat, 0, padded.strides)
+
+
 def lowest(dtype: np.dtype[Any]) -> float:
     """Return the smallest value of a dtype: what pads the input of a maximum."""
     if dtype.kind == "b":

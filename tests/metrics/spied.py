@@ -15,7 +15,8 @@ from heterolith.metrics.measure import Subject
 from heterolith.metrics.sweep import KINDS, probes
 from heterolith.sw import CpuWorker
 from heterolith.sw.network import Array, Layer
-from heterolith.sw.workers.team import Team
+from heterolith.sw.workers.arena import Arena
+from heterolith.sw.workers.scratch import Scratch
 
 _MOVES: tuple[Callable[..., Any], ...] = (np.copyto, np.concatenate)
 """Functions of numpy that write without a ufunc; others of its functions move nothing here."""
@@ -122,26 +123,27 @@ class Ran:
 
 @contextmanager
 def _watched(taken: list[tuple[int, Array]]) -> Iterator[None]:
-    """Note what teams give out, and make it an array that is seen."""
-    empty, scratch = Team.empty, Team.scratch
+    """Note what teams made meanwhile give out, and make it an array that is seen."""
+    empty, take = Arena.empty, Scratch.take
 
-    def seen_scratch(team: Team, slot: int, shape: Sequence[int], dtype: Any) -> Array:
-        taken.append((slot, scratch(team, slot, shape, dtype).view(Seen)))
+    def seen_take(scratch: Scratch, slot: int, shape: Sequence[int], dtype: Any) -> Array:
+        taken.append((slot, take(scratch, slot, shape, dtype).view(Seen)))
         return taken[-1][1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Team, "empty", lambda *given: empty(*given).view(Seen))
-        patch.setattr(Team, "scratch", seen_scratch)
+        patch.setattr(Arena, "empty", lambda *given: empty(*given).view(Seen))
+        patch.setattr(Scratch, "take", seen_take)
         yield
 
 
 def ran(subject: Subject) -> Iterator[Ran]:
     """Run a network on one thread, layer by layer, and yield how each ran."""
-    worker, network = CpuWorker(1), subject.network
+    network = subject.network
     values: dict[str, Array] = {name: array.view(Seen) for name, array in subject.inputs.items()}
     taken: list[tuple[int, Array]] = []
-    try:
-        with _watched(taken):
+    with _watched(taken):  # before a team is made, which takes the functions with it
+        worker = CpuWorker(1)
+        try:
             for layer in network.layers:
                 worker.load(network, layer)
                 taken.clear()
@@ -155,8 +157,8 @@ def ran(subject: Subject) -> Iterator[Ran]:
                 names = {name: _extent(array) for name, array in held.items()}
                 sizes = [(slot, array.size) for slot, array in taken]
                 yield Ran(layer, calls, sizes, names)
-    finally:
-        worker.close()
+        finally:
+            worker.close()
 
 
 def _extent(array: Array) -> tuple[int, int]:

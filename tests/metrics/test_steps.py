@@ -20,6 +20,7 @@ from heterolith.metrics.models.steps import (
     FRAME,
     PATCHES,
     RESULT,
+    ROWS,
     Piece,
     Step,
     steps,
@@ -31,7 +32,7 @@ from .spied import Ran, ran, sixty
 
 PREPARED = frozenset({"Conv", "MaxPool", "AveragePool", "Concat", "Transpose", "Gemm", "LRN"})
 """Operators whose steps are counted call by call."""
-SLOTS = {RESULT: "result", FRAME: "scratch 0", PATCHES: "scratch 1"}
+SLOTS = {RESULT: "result", FRAME: "scratch 0", PATCHES: "scratch 1", ROWS: "scratch 2"}
 LINEAR = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
 
 
@@ -175,7 +176,7 @@ def test_frames_and_patches_are_what_parts_take_as_scratch() -> None:
         before: tuple[str, int] | None = None
         for step in steps(network, each.layer):
             name = str(step.writes[0])
-            fresh = before != (name, step.part) and name in (FRAME, PATCHES)
+            fresh = before != (name, step.part) and name in (FRAME, PATCHES, ROWS)
             reused = (name, step.writes[1]) in step.reads or (each.layer.op, name) == ("LRN", FRAME)
             if fresh and not (reused and step.reads[0][0] == RESULT):
                 counted.append((SLOTS[name], step.writes[1]))
