@@ -35,7 +35,14 @@ from numpy.typing import NDArray
 
 from heterolith import api, metrics
 from heterolith.metrics import Subject
-from heterolith.metrics.models import CostModel, Samples, evaluate, layer_rows, make_samples
+from heterolith.metrics.models import (
+    CostModel,
+    Samples,
+    evaluate,
+    layer_rows,
+    make_samples,
+    memory,
+)
 from heterolith.metrics.models.physics import Form, Physics, fit
 from heterolith.metrics.sweep import KINDS, probes
 from heterolith.sw import CpuWorker
@@ -215,7 +222,7 @@ def draws(probed: Samples, test: Samples, seed: int = 1) -> dict[str, Any]:
             keys = ("other_probes_within_10pct", "within_10pct", "worst_whole_network")
             row = dict(zip(keys, shares, strict=True))
             found.append({"form": name, "probes": int(chosen.sum()), **row})
-    idle, form = ("far_elements", "cold_elements"), FORMS["steps"]
+    idle, form = memory.IDLE, FORMS["steps"]
     without = [
         replace(part, work={k: v for k, v in part.work.items() if not k.startswith(idle)})
         for part in (probed, test)

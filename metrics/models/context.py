@@ -3,7 +3,7 @@
 Starting an operator takes up to twice as long after a layer that moved more than a second-level
 cache holds: code and interpreter have to be fetched again. How much is gone is taken as
 1 - exp(-bytes / scale), of what was touched since any layer ran, and since one of the same operator
-ran, whose code is the last that most caches give up. It depends on the network alone, so that a prediction has it as a measurement does.
+ran. It depends on the network alone, so that a prediction has it as a measurement does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from heterolith.sw.offload import VIEWS
 CACHE_BYTES = 1 << 21
 """What most processors' second-level caches hold, and the parts that this package computes in."""
 KERNEL_BYTES = 2 * CACHE_BYTES
-"""The scale for code of an operator; for what all layers run it is `CACHE_BYTES`."""
+"""The scale for an operator's own code, which stays longer; of what all run it is `CACHE_BYTES`."""
 _COLD_BYTES = 16 * CACHE_BYTES
 
 

@@ -86,9 +86,7 @@ def layer_row(network: Network, layer: Layer) -> Row:
     return layer_rows(network)[layer.name]
 
 
-def _row(
-    network: Network, layer: Layer, taken: list[Step], idle: Idle, rare: float
-) -> Row:
+def _row(network: Network, layer: Layer, taken: list[Step], idle: Idle, rare: float) -> Row:
     row: Row = {
         "network": network.name,
         "layer": layer.name,

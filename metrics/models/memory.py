@@ -109,7 +109,7 @@ class Pool:
 
 
 def idle_elements(network: Network, steps: Mapping[str, list[Step]]) -> dict[str, Idle]:
-    """Return `IDLE` of each layer: elements that its steps find beyond the second cache or the last.
+    """Return `IDLE` of each layer: elements that its steps find beyond the second or all caches.
 
     What is read in order comes before it is missed, from whatever cache, and passes wait for
     nothing that they write: beyond the second cache all count but that, beyond the last one
@@ -173,7 +173,10 @@ def _run(
     for step in steps:
         begin = pool.clock
         touched: dict[int, tuple[Buffer, int, bool]] = {}
-        for reads, (name, elements) in (*((True, each) for each in step.reads), (False, step.writes)):
+        for reads, (name, elements) in (
+            *((True, each) for each in step.reads),
+            (False, step.writes),
+        ):
             buffer = _memory(name, pool, result, read, weights)
             touched.setdefault(id(buffer), (buffer, elements, reads))
         for key, (buffer, elements, reads) in touched.items():

@@ -29,6 +29,7 @@ from heterolith.metrics.models.samples import (
     from_columns,
     join,
 )
+from heterolith.metrics.models.terms import STEPWISE
 
 LONGEST_LINE = 65_536
 MOST_ROWS = 2_000_000
@@ -147,6 +148,13 @@ def _check_header(header: Sequence[str], path: Path, metric: str) -> dict[str, f
         raise InputError(
             f"{path}, line 1: no column says how much work a row is ({', '.join(WORK)}); profile "
             "again with this version, or add them"
+        )
+    # steps of a layer are told apart in another way by every version that knows more of them
+    absent = [name for name in STEPWISE if name not in header]
+    if "array_calls" in header and absent:
+        raise InputError(
+            f"{path}, line 1: array_calls without {absent[0]}, as an earlier version counted; "
+            "profile again with this version"
         )
     if any("." not in name and name not in ("images", "input_elements") for name in work) and (
         "family" not in header

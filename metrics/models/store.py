@@ -28,7 +28,7 @@ from heterolith.metrics.models.samples import TARGETS
 from heterolith.metrics.models.terms import Term
 
 FORMAT = "heterolith cost model"
-SCHEMA = 3
+SCHEMA = 4
 LARGEST_BYTES = 64 * 2**20
 
 

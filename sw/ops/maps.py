@@ -77,7 +77,7 @@ def _by_parts(
         out = crew.empty(shape, job.dtype)
         if len(parts) == 1:
             compute(x, out)
-            finish.apply(out, residual, ...)
+            finish.apply(out, residual, ())
             return out
 
         def task(part: Any) -> None:  # noqa: ANN401 - whatever cuts an array
@@ -125,7 +125,7 @@ def concat(job: Job, crew: Crew) -> Run:
     def run(inputs: Arrays, residual: Array | None) -> Array:
         out = crew.empty(shape, job.dtype)
         np.concatenate([x for x in inputs if x is not None], axis=axis, out=out)
-        finish.apply(out, residual, ...)
+        finish.apply(out, residual, ())
         return out
 
     return run

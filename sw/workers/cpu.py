@@ -59,6 +59,7 @@ class _Loaded:
             value = inputs.get(name)
             if type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
                 check_activations(self.network, self.layer, inputs)
+                value = inputs[name]  # of a subclass
             arrays[name] = value
         if self.compute is None:
             self.compute = prepare(self.layer, arrays, team, scored=self.scored)

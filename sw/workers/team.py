@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from weakref import finalize
 
 import numpy as np
+
 from heterolith.errors import InputError
 from heterolith.sw.numerics import prepared_numpy
 from heterolith.sw.workers.arena import Arena

@@ -179,7 +179,7 @@ def test_files_that_are_no_samples_write_nothing(
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"schema": 9}, "has schema 9, this version reads 3"), ({"sha256": "0"}, "its sha256")],
+    [({"schema": 9}, "has schema 9, this version reads 4"), ({"sha256": "0"}, "its sha256")],
 )
 def test_a_wrong_model_file_is_refused(
     change: dict[str, object], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

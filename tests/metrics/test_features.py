@@ -10,7 +10,7 @@ from heterolith import api
 from heterolith.metrics.blocks import Draft, connected, conv, pool
 from heterolith.metrics.models import layer_row, layer_rows
 from heterolith.metrics.models.features import REMEMBERED, rarity
-from heterolith.metrics.models.memory import idle_elements
+from heterolith.metrics.models.memory import IDLE, idle_elements
 from heterolith.metrics.models.samples import LABELS, WORK
 from heterolith.metrics.models.steps import steps
 from heterolith.sw.scores import score_layers
@@ -44,7 +44,7 @@ def test_a_row_has_the_sums_of_its_steps_and_what_they_find(cnn_path: Path) -> N
             counted = sum(step.counts.get(name, 0) for step in taken[layer.name])
             assert row[name] == pytest.approx(counted), (layer, name)
         if taken[layer.name]:
-            assert (row["far_elements"], row["cold_elements"]) == idle[layer.name]
+            assert tuple(row[name] for name in IDLE) == idle[layer.name]
 
 
 def test_columns_of_rows_are_labels_and_known_work() -> None:
@@ -58,8 +58,8 @@ def test_columns_of_rows_are_labels_and_known_work() -> None:
             assert len(shares) == 3 * (len(row) > 4)
 
 
-def test_a_family_is_forgotten_by_layers_since_it_ran() -> None:
-    """Whole before its first layer, a sixteenth right after, more and more by layers between."""
+def test_code_is_known_by_how_often_it_ran() -> None:
+    """Not at all before its first run, half after it; runs are forgotten by layers since."""
     d = Draft("rare", 16, np.random.default_rng(0))
     x = conv(d, conv(d, "x", 8), 8)
     for _ in range(20):
@@ -69,13 +69,16 @@ def test_a_family_is_forgotten_by_layers_since_it_ran() -> None:
     layers, rare = network.layers, rarity(network)
     found = [rare.get(layer.name) for layer in layers]
     assert (found[0], found[2], found[-1]) == (1, 1, 1)
-    assert found[1] == found[3] == pytest.approx(1 - math.exp(-1 / REMEMBERED))
-    assert found[-3] == pytest.approx(1 - math.exp(-21 / REMEMBERED))
+    kept = math.exp(-1 / REMEMBERED)
+    assert found[1] == found[3] == pytest.approx(1 / (1 + kept))
+    assert found[4] == pytest.approx(1 / (1 + kept + kept**2))
+    assert found[-3] == pytest.approx(1 / (1 + kept**21 + kept**22))
+    assert found[21] == pytest.approx(1 / sum(kept**i for i in range(20)))
     assert (layers[-2].op, found[-2]) == ("Flatten", None)
     assert layer_row(network, layers[-3])["rare_kernels"] == found[-3]
 
 
-def test_families_of_one_operator_forget_apart_and_views_forget_nothing() -> None:
+def test_families_of_one_operator_share_its_code_and_views_forget_nothing() -> None:
     """A depthwise convolution between pointwise ones, and a flattening between products."""
     d = Draft("families", 8, np.random.default_rng(0))
     x = conv(d, conv(d, conv(d, "x", 8), 8, 3, group=8), 8)
@@ -84,9 +87,10 @@ def test_families_of_one_operator_forget_apart_and_views_forget_nothing() -> Non
     connected(d, x, 16)
     network = d.subject().network
     first, depthwise, second, one, two = rarity(network).values()
-    assert first == depthwise == one == 1
-    assert second == pytest.approx(1 - math.exp(-2 / REMEMBERED))
-    assert two == pytest.approx(1 - math.exp(-1 / REMEMBERED))
+    kept = math.exp(-1 / REMEMBERED)
+    assert first == one == 1
+    assert depthwise == two == pytest.approx(1 / (1 + kept))
+    assert second == pytest.approx(1 / (1 + kept + kept**2))
 
 
 def test_pooling_combines_rows_then_columns() -> None:

@@ -10,9 +10,8 @@ from heterolith.metrics import passes
 from heterolith.metrics.blocks import Draft, conv, pool
 from heterolith.metrics.measure import Subject
 from heterolith.metrics.models import memory
-from heterolith.metrics.models.context import CACHE_BYTES
 from heterolith.metrics.models.memory import Buffer, Pool, idle_elements
-from heterolith.metrics.models.steps import FRAME, PATCHES, RESULT, WEIGHTS, Step, steps
+from heterolith.metrics.models.steps import FRAME, PATCHES, RESULT, ROWS, WEIGHTS, Step, steps
 from heterolith.sw import CpuWorker
 from heterolith.sw.network import Array, Network
 from heterolith.sw.workers import arena
@@ -170,7 +169,7 @@ def test_lost_caches_leave_buffers_in_place() -> None:
     assert (small.holders, large.holders, pool.buffers) == (1, 1, ([small], [large]))
 
 
-def _idle(*network_steps: list[Step], clock: float = 0.0) -> list[tuple[float, float]]:
+def _idle(*network_steps: list[Step], clock: float = 0.0) -> list[tuple[float, ...]]:
     """Run layers of some steps on one buffer of 1000 elements that nobody has used."""
     pool, buffer = Pool(), Buffer(4000)
     found = []
@@ -184,36 +183,64 @@ def test_only_memory_that_lay_idle_is_far_or_cold() -> None:
     """Never used: all of it; just used: none; after more than all caches hold: all again."""
     taken = [Step({}, (), ("result", 1000))]
     first, again = _idle(taken, taken)
-    assert first == pytest.approx((1000, 1000))
-    assert again == pytest.approx((0, 0), abs=0.1)
-    assert _idle(taken, taken, clock=20 * memory.LAST_CACHE_BYTES)[1] == pytest.approx((1000, 1000))
-    far, cold = _idle(taken, taken, clock=4 * CACHE_BYTES)[1]
+    assert first == pytest.approx((1000, 1000, 0))
+    assert again == pytest.approx((0, 0, 0), abs=0.1)
+    last = _idle(taken, taken, clock=20 * memory.LAST_CACHE_BYTES)[1]
+    assert last == pytest.approx((1000, 1000, 0))
+    far, cold, _ = _idle(taken, taken, clock=4 * memory.FAR_BYTES)[1]
     assert far > 990
     assert cold < 50
+
+
+@pytest.mark.parametrize("name", ["passed_elements", "buffered_elements"])
+def test_a_pass_does_not_wait_for_what_it_writes(name: str) -> None:
+    """Beyond the second cache; beyond the last one it does, unless it has read it."""
+    new = [Step({name: 1000}, (), ("result", 1000))]
+    placed = [Step({name: 1000}, (("result", 1000),), ("result", 1000))]
+    assert _idle(new)[0] == pytest.approx((0, 1000, 0))
+    assert _idle(placed)[0] == pytest.approx((1000, 0, 0))
+
+
+def test_what_copies_write_cold_is_counted_apart() -> None:
+    """With constants, as it comes in order; patches are no copy in order."""
+    copied, gathered = (
+        [Step({name: 1000}, (), ("result", 1000))]
+        for name in ("copied_elements", "gather_elements")
+    )
+    assert _idle(copied)[0] == pytest.approx((1000, 0, 1000))
+    assert _idle(gathered)[0] == pytest.approx((1000, 1000, 0))
+
+
+def test_reading_is_far_and_never_cold() -> None:
+    """But for constants: what is read in order comes ahead of whoever reads it."""
+    pool, unused = Pool(), Buffer(4000)
+    step = Step({"copied_elements": 10}, ((0, 1000),), ("result", 10))
+    found = memory._run(pool, [step], Buffer(40), [unused], [10, 1000])
+    assert found == pytest.approx((1010, 0, 10))
 
 
 def test_a_step_finds_its_own_part_as_steps_before_left_it() -> None:
     """Two passes over each half: the second finds what the first one wrote."""
     halves = [Step({}, (), ("result", 500), part) for part in (0, 0, 1, 1)]
-    assert _idle(halves)[0] == pytest.approx((1000, 1000), rel=1e-3)
+    assert _idle(halves)[0] == pytest.approx((1000, 1000, 0), rel=1e-3)
 
 
 def test_constants_with_a_price_of_their_own_are_not_idle_memory() -> None:
-    """What a product with a vector streams is counted there; kernels are far when read first."""
+    """What a product with a vector streams is counted there; kernels are idle when read first."""
     reads = (("weights", 10**6),)
     streamed, kernels = ({"parts": 1, name: 1} for name in ("streamed_elements", "vectors"))
-    assert _idle([Step(streamed, reads, ("result", 1000))])[0] == pytest.approx((1000, 1000))
-    far = _idle([Step(kernels, reads, ("result", 1000))])[0][0]
-    assert far == pytest.approx(10**6 + 1000)
+    assert _idle([Step(streamed, reads, ("result", 1000))])[0] == pytest.approx((1000, 1000, 0))
+    found = _idle([Step(kernels, reads, ("result", 1000))])[0]
+    assert found == pytest.approx((10**6 + 1000, 1000, 10**6))
 
 
 def test_memory_has_the_names_that_the_worker_gives_it() -> None:
-    """Result, inputs, constants and two slots of scratch are six pieces of memory."""
+    """Result, inputs, constants and three slots of scratch are seven pieces of memory."""
     pool, result, read, weights = Pool(), Buffer(1), [Buffer(2), Buffer(3)], Buffer(4)
-    names: tuple[str | int, ...] = (RESULT, 0, 1, WEIGHTS, FRAME, PATCHES)
+    names: tuple[str | int, ...] = (RESULT, 0, 1, WEIGHTS, FRAME, PATCHES, ROWS)
     found = [memory._memory(name, pool, result, read, weights) for name in names]
     assert found[:4] == [result, *read, weights]
-    assert len(set(map(id, found))) == 6
+    assert len(set(map(id, found))) == 7
 
 
 def test_no_layer_has_more_idle_elements_than_its_steps_go_over() -> None:

@@ -9,6 +9,7 @@ import pytest
 from heterolith.errors import InputError
 from heterolith.metrics.models import read
 from heterolith.metrics.models.read import LONGEST_LINE
+from heterolith.metrics.models.terms import STEPWISE
 
 from .layers import rows
 
@@ -48,6 +49,17 @@ def test_units_in_the_header_are_converted(tmp_path: Path) -> None:
     a, _ = read([write(tmp_path / "a.csv", made)], "latency")
     b, _ = read([write(tmp_path / "b.csv", scaled)], "latency")
     np.testing.assert_allclose(a.targets["latency"], b.targets["latency"], rtol=1e-12)
+
+
+def test_a_file_of_an_earlier_version_that_counted_steps_otherwise_is_refused(
+    tmp_path: Path,
+) -> None:
+    """Its columns would be taken for others; one that counts none, as of other devices, is not."""
+    made = [{**row, "array_calls": 1, "runs": 3} for row in table()]
+    with pytest.raises(InputError, match=r"a.csv, line 1: array_calls without .*; profile again"):
+        read([write(tmp_path / "a.csv", made)], "latency")
+    whole = [{**row, **dict.fromkeys(STEPWISE, 1)} for row in table()]
+    assert len(read([write(tmp_path / "b.csv", whole)], "latency")[0]) == len(whole)
 
 
 def test_views_are_left_out(tmp_path: Path) -> None:

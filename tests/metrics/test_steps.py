@@ -240,7 +240,7 @@ WHOLE, MINE = ((RESULT, 0),), ((RESULT, 0), (1, 0))
             Piece(0, 9, 56, True, 256),
             MINE,
             False,
-            {"loops": 9 * 56 / 224, "runs": 27, "buffered_elements": 0},
+            {"loops": 9 * 56 / 224, "runs": 27, "buffered_elements": 504},
         ),
         # the same with 84 elements: 4 x 84 do not
         (Piece(0, 9, 84, True, 256), MINE, False, {"loops": 9}),
@@ -256,10 +256,11 @@ WHOLE, MINE = ((RESULT, 0),), ((RESULT, 0), (1, 0))
 def test_a_pass_goes_through_the_buffer_where_runs_are_short(
     piece: Piece, reads: tuple[tuple[str | int, int], ...], spread: bool, counts: dict[str, float]
 ) -> None:
-    """Counted by hand; every pass is a call that goes over all its elements."""
-    every = {"array_calls": 1, "passed_elements": piece.elements}
+    """Counted by hand; every pass is a call that goes over all its elements, one way or other."""
+    every = {"array_calls": 1, **({} if "runs" in counts else {"passed_elements": piece.elements})}
     step = piece.over(reads, spread=spread)
     assert dict(step.counts) == pytest.approx({**every, **counts})
+    assert step.passes
     assert step.writes == (RESULT, piece.elements)
 
 
@@ -281,15 +282,44 @@ def test_frames_patches_products_and_passes_of_a_convolution(cnn_path: Path) -> 
     layers = {layer.name: layer for layer in network.layers}
     fill, copy, gather, product, bias, clamp = steps(network, layers["stem"])
     assert fill == Step({"array_calls": 1, "copied_elements": 972}, (), (FRAME, 972))
-    assert (copy.counts["copied_elements"], copy.counts["runs"]) == (768, 48)
+    assert (copy.counts["copied_elements"], copy.counts["copied_runs"]) == (768, 48)
     assert (copy.reads, copy.writes) == (((0, 768),), (FRAME, 768))
     assert (gather.counts["gather_elements"], gather.counts["runs"]) == (6912, 432)
     assert gather.writes == (PATCHES, 6912)
     assert product.counts["product_macs"] == layers["stem"].macs
     assert product.reads == ((PATCHES, 6912), (module.WEIGHTS, 432))
     assert (bias.counts["passed_elements"], clamp.counts["passed_elements"]) == (4096, 4096)
+    assert [step.passes for step in (fill, copy, gather, product, bias, clamp)] == [False] * 4 + [
+        True
+    ] * 2
     (join,) = steps(network, layers["join"])
     assert join.counts["copied_elements"] == network.tensors[layers["join"].outputs[0]].elements
+    assert join.counts["array_calls"] == len(layers["join"].inputs)
+
+
+def test_a_pooling_of_stride_1_is_combined_in_one_stretch() -> None:
+    """3 x 3 on maps of 8 x 8 with padding: taps lie 10 and 1 elements apart in frames of 100."""
+    d = Draft("flat", 8, np.random.default_rng(0))
+    pool(d, "x", "MaxPool", 3, 1, 1)
+    pool(d, "x", "AveragePool", 3, 1, 1)
+    largest, mean = (steps(d.subject().network, layer) for layer in d.subject().network.layers)
+    sizes = [300, 192, 280, 280, 278, 278, 192]
+    assert [step.writes[1] for step in largest] == [step.writes[1] for step in mean] == sizes
+    memory = [FRAME, FRAME, PATCHES, PATCHES, ROWS, ROWS, RESULT]
+    assert [step.writes[0] for step in largest] == memory
+    for step, n in zip(largest[2:6], sizes[2:6], strict=True):
+        assert step.counts == {"array_calls": 1, "passed_elements": n, "loops": 1}
+    assert largest[-1].counts == {"array_calls": 1, "copied_elements": 192, "copied_runs": 24}
+    assert mean[-1].counts["slow_elements"] == 192
+
+
+def test_a_window_as_large_as_its_map_is_not() -> None:
+    """Nearly all of a stretch would be combined for nothing."""
+    d = Draft("mean", 8, np.random.default_rng(0))
+    pool(d, "x", "AveragePool", 8, 1)
+    taken = steps(d.subject().network, d.subject().network.layers[0])
+    assert sum(step.counts.get("buffered_elements", 0) for step in taken) < 8 * 8 * 3 * 2
+    assert {step.writes[0] for step in taken} == {PATCHES, RESULT}
 
 
 def _twice(network: Network) -> Network:

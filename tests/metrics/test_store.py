@@ -65,8 +65,8 @@ def test_a_model_without_interval_survives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 4}, "has schema 4, this version reads 3; update heterolith"),
-        ({"schema": 1}, "has schema 1, this version reads 3; update heterolith, or fit again"),
+        ({"schema": 5}, "has schema 5, this version reads 4; update heterolith"),
+        ({"schema": 3}, "has schema 3, this version reads 4; update heterolith, or fit again"),
         ({"format": "other"}, "is no cost model"),
         ({"rows": 161}, "was changed after it was written: its sha256 does not fit"),
         ({"sha256": "0"}, "its sha256 does not fit; fit again"),

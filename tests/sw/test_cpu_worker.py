@@ -1,6 +1,7 @@
 """The CPU and GPU workers agree with each other and with the plain operators."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from heterolith.errors import InputError
 from heterolith.sw.execute import execute
 from heterolith.sw.fast import Options
-from heterolith.sw.network import Activation
+from heterolith.sw.network import Activation, TensorType
 from heterolith.sw.workers.cpu import CpuWorker
 from heterolith.sw.workers.gpu import GpuWorker
 
@@ -260,6 +261,84 @@ def test_a_worker_refuses_what_it_cannot_do(kind, chain_network, layer_network):
     worker.close()
     with pytest.raises(InputError, match="0 threads"):
         kind(0)
+
+
+@pytest.mark.parametrize("runs", [0, 2])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"b": np.zeros((1, 8, 12, 11), np.float32)}, r"'b' is float32 of shape \(1, 8, 12, 11\)"),
+        ({"b": np.zeros((1, 8, 12, 12))}, "'b' is float64 of shape"),
+        ({"b": np.zeros((1, 8, 12, 12), np.float32).tolist()}, "'b' is a list, no numpy array"),
+        ({"b": None}, "'b' is a NoneType, no numpy array"),
+        ({"a": np.zeros((1, 8, 1, 1), np.float32)}, r"'a' is float32 of shape \(1, 8, 1, 1\)"),
+    ],
+)
+def test_wrong_activations_are_refused_before_and_after_a_run(chain_network, runs, wrong, words):
+    """Each that a layer reads is looked at, its residual included, and later runs are right."""
+    network, _ = chain_network
+    layer, worker = network.layers[2], CpuWorker(1)
+    inputs = {name: normal(seed, 1, 8, 12, 12) for seed, name in enumerate("ba")}
+    worker.load(network, layer)
+    for _ in range(runs):
+        worker.run(layer, inputs)
+    with pytest.raises(InputError, match=rf"layer 'conv3' \(Conv\): input {words}.*chain needs"):
+        worker.run(layer, {**inputs, **wrong})
+    expected = np.einsum("nchw,kc->nkhw", inputs["b"], network.constants["w3"][:, :, 0, 0])
+    (result,) = worker.run(layer, inputs)
+    np.testing.assert_allclose(result, np.clip(expected + inputs["a"], 0, 6), rtol=1e-4, atol=1e-5)
+    worker.close()
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_missing_activation_is_refused_after_a_run(chain_network, name):
+    """As one that the operator or what is fused behind it could do without."""
+    network, _ = chain_network
+    layer, worker = network.layers[2], CpuWorker(1)
+    inputs = {name: normal(seed, 1, 8, 12, 12) for seed, name in enumerate("ba")}
+    worker.load(network, layer)
+    worker.run(layer, inputs)
+    with pytest.raises(InputError, match=f"input '{name}' is missing"):
+        worker.run(layer, {key: value for key, value in inputs.items() if key != name})
+    worker.close()
+
+
+def test_a_worker_takes_arrays_of_a_subclass(layer_network, tmp_path):
+    """Such as those that lie in a file."""
+    network, _ = layer_network("Relu", {}, [X])
+    (layer,), worker = network.layers, CpuWorker(1)
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=X.shape)
+    mapped[:] = X
+    worker.load(network, layer)
+    np.testing.assert_array_equal(worker.run(layer, {"x0": mapped})[0], np.maximum(X, 0))
+    worker.close()
+
+
+@pytest.mark.parametrize("unknown", [("y0",), ("y1",), ("y0", "y1")])
+def test_a_result_of_unknown_type_is_given_as_it_is(layer_network, unknown):
+    """The network may not say what type it has."""
+    network, inputs = layer_network("MaxPool", SQUARE, [X], n_outputs=2)
+    (layer,), worker = network.layers, CpuWorker(1)
+    expected = execute(network, inputs)
+    tensors = {name: kind for name, kind in network.tensors.items() if name not in unknown}
+    worker.load(replace(network, tensors=tensors), layer)
+    for _ in range(2):
+        for name, value in zip(layer.outputs, worker.run(layer, inputs), strict=True):
+            np.testing.assert_array_equal(value, expected[name])
+    worker.close()
+
+
+@pytest.mark.parametrize("unknown", [(), ("y1",)])
+@pytest.mark.parametrize("kind", [TensorType((2, 6, 4, 9)), TensorType((2, 6, 4, 4), "float64")])
+def test_a_result_of_another_type_than_the_networks_is_refused(layer_network, unknown, kind):
+    """Whether the types of the other results are known or not."""
+    network, inputs = layer_network("MaxPool", SQUARE, [X], n_outputs=2)
+    (layer,), worker = network.layers, CpuWorker(1)
+    tensors = {name: kind for name, kind in network.tensors.items() if name not in unknown}
+    worker.load(replace(network, tensors={**tensors, "y0": kind}), layer)
+    with pytest.raises(InputError, match=r"result 'y0' is float32 of shape .* net says"):
+        worker.run(layer, inputs)
+    worker.close()
 
 
 def test_a_whole_network_is_compiled_for_the_worker(chain_network):

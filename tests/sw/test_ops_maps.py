@@ -1,12 +1,16 @@
-"""Prepared concatenations and transpositions equal numpy's; pools are in test_cpu_worker."""
+"""Prepared poolings equal the plain ones, concatenations and transpositions numpy's."""
+
+from contextlib import closing
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heterolith.sw.execute import apply
+from heterolith.sw.execute import apply, prepare
 from heterolith.sw.network import Activation, Layer
+from heterolith.sw.ops import compute, maps
+from heterolith.sw.workers.team import Team
 
 
 def single(op, inputs, attributes=None, **more):
@@ -56,3 +60,86 @@ def test_any_transposition_is_numpys_and_contiguous(data, shape):
     np.testing.assert_array_equal(y, x.transpose(perm))
     assert y.flags.c_contiguous
     assert not np.may_share_memory(x, y)
+
+
+def channels_last(x):
+    """Return the same values with channels next to each other in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+LAYOUTS = [np.ascontiguousarray, np.asfortranarray, channels_last]
+
+
+@st.composite
+def even_pools(draw):
+    """Draw attributes of a pooling of strides 1, and an input size that holds its window."""
+    rank = draw(st.integers(1, 3))
+    kernel = draw(st.lists(st.integers(1, 3), min_size=rank, max_size=rank))
+    attributes = {
+        "kernel_shape": kernel,
+        "dilations": draw(st.lists(st.integers(1, 2), min_size=rank, max_size=rank)),
+        "pads": [draw(st.integers(0, k - 1)) for k in kernel * 2],
+    }
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, attributes["dilations"], strict=True)]
+    return attributes, [span + draw(st.integers(0, 6)) for span in spans]
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    op=st.sampled_from(
+        [("MaxPool", {}), *(("AveragePool", {"count_include_pad": n}) for n in (0, 1))]
+    ),
+    pool=even_pools(),
+    layout=st.sampled_from(LAYOUTS),
+    threads=st.integers(1, 2),
+)
+def test_prepared_poolings_of_stride_1_are_the_plain_ones(many_parts, op, pool, layout, threads):
+    """Of inputs in any order in memory, cut into parts of few channels."""
+    (name, more), (attributes, size) = op, pool
+    attributes = {**attributes, **more}
+    x = layout(whole(sum(size), 2, 5, *size))
+    with closing(Team(threads)) as team:
+        (y,) = apply(single(name, ("x",), attributes), {"x": x}, team)
+    (expected,) = compute(name, attributes, [np.ascontiguousarray(x)])
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "flat"), [(8, True), (6, False)])
+def test_poolings_pass_over_one_stretch_where_most_of_it_counts(monkeypatch, side, flat):
+    """A window of 3 x 3 leaves 36 of 64 places, but 16 of 36 only."""
+    taken = []
+
+    def spied(*given):
+        taken.append(given)
+        return pool_flat(*given)
+
+    pool_flat = maps.pool_flat
+    monkeypatch.setattr(maps, "pool_flat", spied)
+    apply(single("MaxPool", ("x",), {"kernel_shape": (3, 3)}), {"x": whole(0, 1, 2, side, side)})
+    assert bool(taken) is flat
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_a_prepared_pooling_takes_an_input_of_another_order(layout):
+    """What was prepared on rows of memory may meet a view of what another layer made."""
+    layer = single("MaxPool", ("x",), {"kernel_shape": (3, 3)})
+    rows = whole(0, 1, 4, 9, 9)
+    run = prepare(layer, {"x": rows}, Team(1))
+    expected = run({"x": rows})[0].copy()
+    x = layout(rows)
+    assert not x.flags.c_contiguous
+    np.testing.assert_array_equal(run({"x": x})[0], expected)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(("images", "channels"), [(0, 2), (1, 0)])
+def test_a_pooling_of_no_elements_has_none(op, images, channels):
+    """Whether there is no image or no channel."""
+    layer = single(op, ("x",), {"kernel_shape": (2, 2)})
+    (y,) = apply(layer, {"x": whole(0, images, channels, 4, 5)})
+    assert y.shape == (images, channels, 3, 4)

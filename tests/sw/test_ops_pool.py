@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heterolith.errors import InputError
 from heterolith.sw.ops import compute
-from heterolith.sw.ops.pool import pool_padded
+from heterolith.sw.ops.pool import flattens, pool_flat, pool_padded
 from heterolith.sw.ops.window import Window
 
 OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
@@ -147,3 +147,71 @@ def test_pooling_takes_memory_for_what_lies_between_axes_alone():
     pool_padded(np.add, np.ones((1, 1, 4, 4, 5), np.float32), window, out, empty)
     assert taken == [(0, (1, 1, 3, 4, 5))]
     np.testing.assert_array_equal(out, 4)
+
+
+@st.composite
+def flat_pools(draw):
+    """Draw a window of strides 1, and an extent that holds it on each axis."""
+    rank = draw(st.integers(1, 3))
+    dilations = axes(draw, rank, 1, 3)
+    window = Window.of(axes(draw, rank, 1, 4), {"dilations": dilations})
+    return window, tuple(extent + draw(st.integers(0, 5)) for extent in window.extents)
+
+
+def both_ways(function, padded, window):
+    """Return what `pool_flat` and `pool_padded` give; memory that they get is not zero."""
+    shape = (*padded.shape[:2], *window.output(padded.shape[2:]))
+    untouched, expected = np.full(shape, 7, padded.dtype), np.empty(shape, padded.dtype)
+    with np.errstate(all="ignore"):
+        found = pool_flat(
+            function, padded, window, untouched, lambda _, shape, dtype: np.full(shape, 99, dtype)
+        )
+        pool_padded(function, padded, window, expected)
+    assert np.all(untouched == 7)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    return found, expected
+
+
+ODD = [np.nan, -np.inf, np.inf, -0.0, 0.0]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(pool=flat_pools(), dtype=st.sampled_from([np.float32, np.float16, np.int8]))
+def test_maxima_over_one_stretch_of_memory_are_those_over_rows(pool, dtype):
+    """What is no number and what is infinite included, in any number of dimensions."""
+    window, extents = pool
+    rng = np.random.default_rng(sum(extents))
+    padded = rng.integers(-99, 99, (2, 3, *extents)).astype(dtype)
+    if dtype != np.int8:
+        odd = rng.random(padded.shape) < 0.2
+        padded[odd] = rng.choice(np.array(ODD, dtype), int(odd.sum()))
+    np.testing.assert_array_equal(*both_ways(np.maximum, padded, window))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(pool=flat_pools(), odd=st.sampled_from([0, 0.05]))
+def test_sums_over_one_stretch_of_memory_are_those_over_rows(pool, odd):
+    """Up to rounding; what is infinite in one row stays out of the next."""
+    window, extents = pool
+    rng = np.random.default_rng(sum(extents))
+    padded = rng.standard_normal((2, 3, *extents)).astype(np.float32)
+    padded[rng.random(padded.shape) < odd] = np.inf
+    np.testing.assert_allclose(*both_ways(np.add, padded, window), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides", "covered", "places", "chosen"),
+    [
+        ((3, 3), (1, 1), (14, 14), (12, 12), True),
+        ((6,), (1,), (10,), (5,), True),
+        ((7,), (1,), (11,), (5,), False),
+        ((3, 3), (1, 1), (4, 8), (2, 6), False),
+        ((1, 1), (1, 1), (9, 9), (9, 9), False),
+        ((2, 2), (1, 2), (9, 9), (8, 4), False),
+    ],
+)
+def test_one_stretch_of_memory_is_taken_where_half_of_it_counts(
+    kernel, strides, covered, places, chosen
+):
+    """And where strides are 1 and there is anything to combine."""
+    assert flattens(kernel, strides, covered, places) is chosen

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heterolith.errors import InputError
 from heterolith.sw.execute import prepare
 from heterolith.sw.network import Layer
 from heterolith.sw.ops.conv import conv
@@ -93,3 +94,27 @@ def test_a_product_of_matrices_is_the_plain_one(many_parts, team, turned, bias):
     arrays = {"a": a, "b": b} if bias is None else {"a": a, "b": b, "c": whole(2, *bias)}
     run = prepared("Gemm", attributes, team, **arrays)
     np.testing.assert_array_equal(run(**arrays), gemm(*arrays.values(), **attributes))
+
+
+@pytest.mark.parametrize("columns", [1, 6])
+@pytest.mark.parametrize(
+    "bias", [None, (), (1,), ("n",), (1, 1), (1, "n"), ("m", 1), ("m", "n")], ids=str
+)
+def test_any_bias_that_broadcasts_is_added(many_parts, team, columns, bias):
+    """Scaled by a half, whether it has columns to cut or none."""
+    arrays = {"a": whole(0, 3, 4), "b": whole(1, 4, columns)}
+    if bias is not None:
+        extents = {"m": 3, "n": columns, 1: 1}
+        arrays["c"] = np.asarray(whole(2, *(extents[extent] for extent in bias)), np.float32)
+    run = prepared("Gemm", {"beta": 0.5}, team, **arrays)
+    np.testing.assert_array_equal(run(**arrays), gemm(*arrays.values(), beta=0.5))
+
+
+@pytest.mark.parametrize(
+    "bias", [(3,), (1, 3), (3, 3), (2,), (2, 6), (6, 3), (0,), (1, 3, 6)], ids=str
+)
+def test_a_bias_that_does_not_broadcast_is_refused(many_parts, team, bias):
+    """Even if it fits a part: each of two threads computes 3 of the 6 columns."""
+    arrays = {"a": whole(0, 3, 4), "b": whole(1, 4, 6), "c": whole(2, *bias)}
+    with pytest.raises(InputError, match=r"Gemm does not fit inputs|bias of shape"):
+        prepared("Gemm", {}, team, **arrays)(**arrays)

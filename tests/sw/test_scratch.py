@@ -1,6 +1,8 @@
 """Scratch memory is each thread's own, grows, and stays valid while anyone holds it."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 
@@ -73,3 +75,38 @@ def test_the_memory_of_a_thread_that_ended_goes_to_the_next():
         thread.start()
         thread.join()
     assert len(set(places)) == 1
+
+
+def test_cleared_memory_is_given_back_and_new_memory_taken():
+    """A later take has a place of its own, arrays taken before stay valid."""
+    scratch = Scratch()
+    kept = scratch.take(0, (9,), np.float32)
+    kept.fill(1)
+    forgotten = weakref.ref(scratch.take(1, (9,), np.float32).base)
+    scratch.clear()
+    gc.collect()
+    assert forgotten() is None
+    scratch.take(0, (9,), np.float32).fill(2)
+    np.testing.assert_array_equal(kept, 1)
+
+
+def test_clearing_reaches_the_memory_of_other_threads():
+    """While they live, and it does not come back when they end."""
+    scratch, found = Scratch(), []
+    barrier = threading.Barrier(2, timeout=10)
+
+    def work():
+        found.append(weakref.ref(scratch.take(0, (9,), np.float32).base))
+        barrier.wait()
+        barrier.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    barrier.wait()
+    scratch.clear()
+    gc.collect()
+    gone = found[0]() is None
+    barrier.wait()
+    thread.join()
+    assert gone
+    assert scratch._left == []

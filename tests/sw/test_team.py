@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.sw.numerics import prepared_numpy
+from heterolith.sw.execute import prepare
+from heterolith.sw.network import Layer
+from heterolith.sw.numerics import prepared_numpy, within
 from heterolith.sw.workers import team as module
 from heterolith.sw.workers.team import Team, available_cores
 
@@ -74,6 +76,9 @@ def test_threads_compute_with_numpy_as_the_caller_set_it():
         with prepared_numpy(buffer):
             team.run(note, range(3))
         assert found == [(buffer, *["ignore"] * 4)] * 3
+        found.clear()
+        within(buffer)(team.run, note, range(3))
+        assert found == [(buffer, *["ignore"] * 4)] * 3
     team.close()
 
 
@@ -93,6 +98,42 @@ def test_threads_end_when_closed_or_forgotten():
         for thread in mine:
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_closed_team_works_again(threads):
+    """With as many threads, and memory."""
+    team = Team(threads)
+    for _ in range(2):
+        barrier, done = threading.Barrier(threads, timeout=10), []
+
+        def task(part, barrier=barrier, done=done):
+            barrier.wait()
+            team.scratch(0, (9,), np.float32).fill(part)
+            done.append(part)
+
+        team.run(task, range(threads))
+        team.empty((9,), np.float32).fill(1)
+        assert sorted(done) == list(range(threads))
+        team.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_was_prepared_runs_after_its_team_was_closed(many_parts, threads):
+    """It takes memory anew, as after the first close of a worker that others still use."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.standard_normal((2, 3, 9, 9)), "w": rng.standard_normal((4, 3, 3, 3))}
+    layer = Layer(
+        name="one", op="Conv", inputs=("x", "w"), outputs=("y",), attributes={"pads": (1,) * 4}
+    )
+    team = Team(threads)
+    run = prepare(layer, arrays, team)
+    (before,) = run(arrays)
+    team.close()
+    (after,) = run(arrays)
+    team.close()
+    assert not np.may_share_memory(before, after)
+    np.testing.assert_array_equal(before, after)
 
 
 def test_blas_has_one_thread_while_a_team_works():
