@@ -152,9 +152,10 @@ def prepare(
     call = within(BUFFERS.get(layer.op, BUFFER))
 
     def plain(arrays: Mapping[str, Array]) -> Results:
-        inputs = [*map(arrays.get, layer.inputs)]  # none is called ""
+        inputs = [arrays[name] if name else None for name in layer.inputs]
+        residual = arrays[layer.residual] if layer.residual else None
         try:  # as `fitting`, which costs a context manager more
-            results: Results = call(compute, inputs, arrays.get(layer.residual))
+            results: Results = call(compute, inputs, residual)
         except InputError:
             raise
         except UNFIT as error:

@@ -47,7 +47,7 @@ def _pool(job: Job, crew: Crew, function: np.ufunc, fill: float) -> Run:
 
     def compute(x: Array, out: Array) -> None:
         padded = cut.of(x, fill, frame)
-        if flat and padded.flags.c_contiguous:
+        if flat and padded.size and padded.flags.c_contiguous:
             found = pool_flat(function, padded, window, out, left)
             if counts is None:
                 np.copyto(out, found)

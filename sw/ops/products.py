@@ -190,7 +190,10 @@ def gemm(job: Job, crew: Crew) -> Run:
     turns = [bool(job.attributes.get(key, 0)) for key in ("transA", "transB")]
     shape = (a[1 if turns[0] else 0], b[0 if turns[1] else 1])
     finish = job.finish(shape)
-    wide = bool(job.shapes[2:]) and (job.shapes[2] or (1,))[-1:] == shape[1:]
+    bias = job.shapes[2] if len(job.shapes) > 2 else None
+    if bias is not None and np.broadcast_shapes(bias, shape) != shape:
+        raise InputError(f"a bias of shape {bias} does not broadcast to {shape}")
+    wide = bias is not None and bias[-1:] == shape[1:]
     threads = crew.threads if shape[0] * prod(b) >= tiling.SERIAL_MACS else 1
     parts = [(slice(None), cut) for cut in even_parts(shape[1], shape[1], threads)]
 
