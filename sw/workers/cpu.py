@@ -155,7 +155,10 @@ class CpuWorker:
             )
         start_ns = perf_counter_ns()
         try:
-            with hold_blas():
+            if layer.macs:
+                with hold_blas():
+                    results = loaded.run(inputs, self._team)
+            else:  # nothing for BLAS to do
                 results = loaded.run(inputs, self._team)
         except InputError as error:
             raise named(layer, error) from error
