@@ -27,8 +27,7 @@ from heterolith.sw.workers.team import Team, available_cores, hold_blas
 if TYPE_CHECKING:
     from heterolith.sw.fast import CompiledNetwork, Options
 
-
-_Type = tuple[tuple[int, ...], np.dtype[Any]]
+    _Type = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(slots=True)

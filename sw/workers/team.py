@@ -146,6 +146,11 @@ class Team:
 
     A thread that wakes too late for a small layer costs nothing: the caller has done its parts.
 
+    Attributes
+    ----------
+    empty, scratch
+        `Arena.empty` and `Scratch.take` of this team: memory for results, and for the task at hand.
+
     Raises
     ------
     InputError
@@ -157,7 +162,7 @@ class Team:
             raise InputError(f"{threads} threads cannot compute anything; give 1 or more")
         self.threads = threads
         self._arena, self._scratch = Arena(), Scratch()
-        # what they do is theirs: no call in between
+        # bound once: a method in between would be one more piece of code to fetch in every layer
         self.empty, self.scratch = self._arena.empty, self._scratch.take
         self._lock = Lock()
         self._inbox: SimpleQueue[_Batch[Any] | None] = SimpleQueue()
