@@ -177,12 +177,7 @@ class Team:
 
         Threads of this team compute without warnings and with numpy's buffer as the caller set it.
         """
-        if self.threads == 1:
-            for part in parts:
-                task(part)
-            return
-        parts = tuple(parts)
-        if len(parts) < 2:
+        if self.threads == 1 or len(parts := tuple(parts)) < 2:
             for part in parts:
                 task(part)
             return

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heterolith.errors import InputError
@@ -14,6 +14,8 @@ from heterolith.sw.fast import Options
 from heterolith.sw.network import Activation, TensorType
 from heterolith.sw.workers.cpu import CpuWorker
 from heterolith.sw.workers.gpu import GpuWorker
+
+from .drawn import DRAWN
 
 ACTIVATIONS = [None, Activation(), Activation(0.0, 6.0), Activation(-0.5, np.inf)]
 
@@ -61,12 +63,7 @@ def convolutions(draw):
     return attributes, (draw(st.integers(1, 2)), group * each, *size), (kernels, each, *kernel)
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@DRAWN
 @given(
     case=convolutions(),
     bias=st.booleans(),

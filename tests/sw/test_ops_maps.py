@@ -4,7 +4,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterolith.sw.execute import apply, prepare
@@ -12,17 +12,14 @@ from heterolith.sw.network import Activation, Layer
 from heterolith.sw.ops import compute, maps
 from heterolith.sw.workers.team import Team
 
+from .drawn import DRAWN, whole
+
 
 def single(op, inputs, attributes=None, **more):
     """Return a layer of one output."""
     return Layer(
         name="one", op=op, inputs=inputs, outputs=("y",), attributes=attributes or {}, **more
     )
-
-
-def whole(seed, *shape):
-    """Return small whole numbers in float32."""
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -4])
@@ -84,12 +81,7 @@ def even_pools(draw):
     return attributes, [span + draw(st.integers(0, 6)) for span in spans]
 
 
-@settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(DRAWN, max_examples=80)
 @given(
     op=st.sampled_from(
         [("MaxPool", {}), *(("AveragePool", {"count_include_pad": n}) for n in (0, 1))]

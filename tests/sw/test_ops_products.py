@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heterolith.errors import InputError
@@ -11,6 +11,8 @@ from heterolith.sw.network import Layer
 from heterolith.sw.ops.conv import conv
 from heterolith.sw.ops.linear import gemm
 from heterolith.sw.workers.team import Team
+
+from .drawn import DRAWN, whole
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -21,11 +23,6 @@ def team(request):
     team.close()
 
 
-def whole(seed, *shape):
-    """Return small whole numbers in float32: sums of their products are exact in any order."""
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
-
-
 def prepared(op, attributes, team, **arrays):
     """Return an operator prepared for arrays like these, to its only result."""
     layer = Layer(name="one", op=op, inputs=tuple(arrays), outputs=("y",), attributes=attributes)
@@ -33,12 +30,7 @@ def prepared(op, attributes, team, **arrays):
     return lambda **given: run(given)[0]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@DRAWN
 @given(
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
@@ -13,6 +13,8 @@ from heterolith.sw.fast import CompiledNetwork, Options
 from heterolith.sw.network import Layer, Network, TensorType
 from heterolith.sw.onnx_import import from_model
 from heterolith.sw.workers.cpu import CpuWorker
+
+from .drawn import DRAWN
 
 
 def normal(*shape):
@@ -194,12 +196,7 @@ def test_odd_but_right_input_is_computed(reference, op, attributes, inputs, engi
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(DRAWN, max_examples=150)
 @given(data=st.data(), op=st.sampled_from(["MaxPool", "AveragePool", "LpPool", "Conv"]))
 def test_any_window_is_refused_or_computed_alike(reference, data, op):
     """Windows of random attributes, wrong ones among them: what is computed, all compute alike."""
