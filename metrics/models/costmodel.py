@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from heterolith.errors import InputError
-from heterolith.metrics.models import crossval, diagnose, intervals, physics
+from heterolith.metrics.models import crossval, diagnose, intervals, paces, physics
 from heterolith.metrics.models.crossval import Errors
 from heterolith.metrics.models.intervals import Spread
 from heterolith.metrics.models.physics import Form, Physics
@@ -75,6 +75,9 @@ class CostModel:
         Feature or clock -> (least, largest) value in the fitted rows.
     labels_
         Label -> values that were fitted: variants.
+    reference_ns_
+        Pace of the machine that predictions are for: what the reference network took, ns; NaN where
+        the samples do not tell. Samples of other paces are brought to it.
     errors_
         Errors with whole networks, and whole shape families, left out; one entry where there are at
         least two of them.
@@ -99,6 +102,7 @@ class CostModel:
     spread_: Spread
     ranges_: Mapping[str, tuple[float, float]]
     labels_: Mapping[str, tuple[str, ...]]
+    reference_ns_: float
     errors_: tuple[Errors, ...]
     tried_: Mapping[Form, float]
     warnings_: tuple[str, ...]
@@ -122,7 +126,8 @@ class CostModel:
         Raises
         ------
         InputError
-            If there are too few rows, or one is in another unit than the rest.
+            If there are too few rows, or one is in another unit or of another machine than the
+            rest.
         """
         if self.metric not in samples.targets:
             raise InputError(f"samples have no {column_of(self.metric)}")
@@ -131,11 +136,13 @@ class CostModel:
                 f"{self.metric} is energy per operation times its rate: samples need latency_ns too"
             )
         diagnose.refuse_too_few(samples, self.metric)
+        notes = paces.warnings(samples, self.metric)
+        samples, self.reference_ns_ = paces.even_out(samples, self.metric)
         # many small systems: threads would cost more than they give
         with threadpool_limits(1):
-            return self._fit(samples)
+            return self._fit(samples, notes)
 
-    def _fit(self, samples: Samples) -> CostModel:
+    def _fit(self, samples: Samples, notes: tuple[str, ...]) -> CostModel:
         first = physics.fit(samples, self.metric, physics.forms(samples, self.metric)[0])
         rough = first.predict(samples)
         far = diagnose.outliers(samples, rough, self.metric)
@@ -146,7 +153,7 @@ class CostModel:
             form, self.tried_ = self.form, {}
         self.physics_ = physics.fit(samples, self.metric, form)
         far = diagnose.outliers(samples, self.physics_.predict(samples), self.metric)
-        self.warnings_ = diagnose.warnings(samples, self.physics_, far)
+        self.warnings_ = (*notes, *diagnose.warnings(samples, self.physics_, far))
         self._validate(crossval.thin(samples), form)
         self.ranges_, self.labels_ = _ranges(samples), _labels(samples)
         return self

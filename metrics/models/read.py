@@ -21,6 +21,7 @@ from heterolith.metrics.models.samples import (
     BITS,
     CLOCKS,
     LABELS,
+    STATES,
     UNITS,
     WORK,
     Floats,
@@ -116,7 +117,7 @@ def _read_one(file: IO[bytes], path: Path, metric: str, digest: object) -> Sampl
             columns[column_of(name.rpartition("_")[0])] = (
                 _numbers(texts, name, path, lines) * scales[name]
             )
-        elif name in CLOCKS or name.partition(".")[0] in WORK:
+        elif name in (*CLOCKS, *STATES) or name.partition(".")[0] in WORK:
             columns[name] = _numbers(texts, name, path, lines)
     samples = from_columns(columns, path.name, np.array(lines, dtype=np.int64))
     return _without_views(samples, metric)

@@ -9,7 +9,7 @@ itself, ``macs.conv``. The README of this folder lists all columns with units.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,10 @@ CLOCKS = {
     "memory_mhz": "clock of its DRAM",
     "host_mhz": "clock of the processor that starts it",
 }
+STATES = {
+    "reference_ns": "time of the reference network in the same measurement (`metrics.pace`)",
+}
+"""What tells in which state a machine was."""
 TARGETS = {"latency": "ns", "power": "w", "energy": "pj"}
 """Metric -> unit inside; mean power over the run includes idle."""
 
@@ -111,6 +115,8 @@ class Samples:
         Metric of `TARGETS` -> float64 array of shape (n,) in the metric's unit.
     files, lines
         Where each row was read: file name and line, str and int64 arrays of shape (n,).
+    states
+        Name of `STATES` -> float64 array of shape (n,); absent where none was given.
     """
 
     labels: Mapping[str, Strings]
@@ -119,6 +125,7 @@ class Samples:
     targets: Mapping[str, Floats]
     files: Strings
     lines: NDArray[np.int64]
+    states: Mapping[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -127,7 +134,7 @@ class Samples:
         """Return the rows of an index or boolean array."""
         tables = {
             name: {key: column[rows] for key, column in getattr(self, name).items()}
-            for name in ("labels", "work", "clocks", "targets")
+            for name in ("labels", "work", "clocks", "targets", "states")
         }
         return Samples(**tables, files=self.files[rows], lines=self.lines[rows])
 
@@ -194,6 +201,7 @@ def from_columns(
         targets={m: np.asarray(column, dtype=np.float64) for m, column in targets.items()},
         files=np.array([origin] * size, dtype=np.str_),
         lines=np.arange(1, size + 1) if lines is None else lines,
+        states={n: np.asarray(columns[n], dtype=np.float64) for n in STATES if n in columns},
     )
 
 
@@ -233,4 +241,5 @@ def join(parts: Sequence[Samples]) -> Samples:
         targets={name: column("targets", name, np.nan) for name in names("targets")},
         files=np.concatenate([part.files for part in parts]),
         lines=np.concatenate([part.lines for part in parts]),
+        states={name: column("states", name, np.nan) for name in names("states")},
     )

@@ -78,6 +78,7 @@ def to_json(stored: Stored) -> dict[str, Any]:
         },
         "form": asdict(fitted.form),
         "reference_clocks": dict(fitted.reference),
+        "reference_ns": model.reference_ns_,
         "terms": [
             {**term.to_json(), "name": term.name, "coefficient": value, "unit": _unit(model, term)}
             for term, value in zip(fitted.terms, fitted.coefficients, strict=True)
@@ -192,6 +193,8 @@ def _stored(content: Mapping[str, Any]) -> Stored:
     model.spread_ = spread if spread.quantile is not None else replace(spread, quantile=math.inf)
     model.ranges_ = {name: (pair[0], pair[1]) for name, pair in content["ranges"].items()}
     model.labels_ = {name: tuple(values) for name, values in content["labels"].items()}
+    pace = content.get("reference_ns")  # unknown to files of earlier versions
+    model.reference_ns_ = math.nan if pace is None else float(pace)
     model.errors_ = tuple(
         Errors(**{**row, "worst": tuple(row["worst"])}) for row in content["errors"]
     )

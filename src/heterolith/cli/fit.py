@@ -128,6 +128,15 @@ def _evaluation_json(
         "coverage": found.coverage,
         "outside": found.outside,
         "networks": found.networks,
+        "pace": None
+        if found.paced is None
+        else {
+            "slower": found.slower,
+            "mape": found.paced.mape,
+            "within_10pct": found.paced.within_10pct,
+            "bias": found.paced.bias,
+            "networks": found.paced_networks,
+        },
         "samples": [
             {
                 "network": network,
@@ -221,8 +230,27 @@ def _show_evaluation(found: Evaluation, stored: Stored) -> None:
         out.print(f"{found.coverage:.0%} of rows lie in their {level:.0%} interval")
     if found.outside:
         out.print(f"{found.outside} rows lie outside the fitted range and have no interval")
-    rows = ((name, f"{error:+.1%}") for name, error in found.networks.items())
-    out.print(render.table("", ("network", ">sum of rows"), rows))
+    columns = ["network", ">sum of rows"]
+    if found.paced is not None:
+        columns.append(">at their pace")
+        out.print(
+            f"the machine took {found.slower:.3f} times as long as in the fit (reference network); "
+            f"at the samples' pace: mean error {found.paced.mape:.1%}, "
+            f"{found.paced.within_10pct:.0%} within 10 %, bias {found.paced.bias:+.1%}",
+            soft_wrap=True,
+        )
+    rows = (
+        (
+            name,
+            *(
+                f"{errors[name]:+.1%}"
+                for errors in (found.networks, found.paced_networks)
+                if errors
+            ),
+        )
+        for name in found.networks
+    )
+    out.print(render.table("", columns, rows))
 
 
 def picture(samples: Samples, prediction: Prediction, metric: str) -> bytes:

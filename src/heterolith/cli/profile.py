@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -21,12 +21,17 @@ from heterolith.cli.options import AsJson, Shape, Threads, load_network
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import Cost, Subject
 from heterolith.metrics.models.write import to_csv
+from heterolith.metrics.pace import readings, reference
 from heterolith.metrics.simulate import BACKENDS
 from heterolith.metrics.sweep import KINDS, probes, wanted
 from heterolith.sw import CpuWorker, Network
 
 FEWEST_PASSES = 5
 """Passes that a median and its spread take, whatever the budget."""
+PACE_EVERY = 10
+"""Passes between readings of the machine's pace."""
+PACE_CHANGE = 0.05
+"""How far these may lie from their median before it is worth a word."""
 PARTIAL = ".partial"
 Rows = Sequence[tuple[Network, Cost]]
 
@@ -45,6 +50,32 @@ class Session:
     resume: bool
     ops: frozenset[str] = frozenset()
     """Operators whose rows are kept; all where it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was measured so far, ns.
+
+    Attributes
+    ----------
+    times
+        Of every layer, one list a pass.
+    paces
+        Of the reference network, one list each time it ran.
+    """
+
+    times: list[list[int]] = field(default_factory=list)
+    paces: list[list[int]] = field(default_factory=list)
+
+    @property
+    def reference_ns(self) -> int:
+        """Median time of the reference network."""
+        return round(float(np.median(np.concatenate(self.paces))))
+
+    @property
+    def drift(self) -> float:
+        """How far the machine's pace was from this, relative, where it was farthest."""
+        return max(abs(float(np.median(pace)) / self.reference_ns - 1) for pace in self.paces)
 
 
 def profile(
@@ -127,10 +158,8 @@ def profile(
 def _measure(session: Session, as_json: bool) -> None:
     """Time passes until there are enough or the budget is spent; keep each as it is made."""
     partial = None if session.out is None else session.out.with_name(session.out.name + PARTIAL)
-    times = _kept(session, partial) if session.resume and partial is not None else []
-    workers = [CpuWorker(session.threads) for _ in session.subjects]
-    deadline = time.monotonic() + session.budget_s if session.budget_s else float("inf")
-    goal = session.repetitions if not session.budget_s else 10**6
+    record = _kept(session, partial) if session.resume and partial is not None else Record()
+    workers = [CpuWorker(session.threads) for _ in range(len(session.subjects) + 1)]
     done = False
     unfinished: list[int] = []
     try:
@@ -138,30 +167,65 @@ def _measure(session: Session, as_json: bool) -> None:
             metrics.pinned(session.threads),
             Progress(console=Console(stderr=True), transient=True) as progress,
         ):
-            bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
-            progress.advance(bar, len(times))
-            timed = metrics.passes(session.subjects, workers, session.warmup, unfinished)
-            while len(times) < goal:
-                if len(times) >= FEWEST_PASSES and time.monotonic() > deadline:
-                    break
-                times.append(next(timed).tolist())
-                progress.advance(bar)
-                if partial is not None:
-                    _keep(session, partial, times)
+            _passes(session, record, workers, partial, unfinished, progress)
         done = True
     finally:
         for worker in workers:
             worker.close()
-        kept = times or ([unfinished] if unfinished else [])
+        kept = record.times or ([unfinished] if unfinished else [])
         if session.out is not None and kept:
-            write_atomic(session.out, to_csv(_rows(session, kept)).encode())
+            text = to_csv(_rows(session, kept), reference_ns=record.reference_ns)
+            write_atomic(session.out, text.encode())
             if done and partial is not None:
                 partial.unlink(missing_ok=True)
-    rows = _rows(session, times)
-    _, outliers = metrics.summarise(np.array(times))
-    _show(rows, workers[0].backend, "measured", as_json)
+    rows = _rows(session, record.times)
+    _, outliers = metrics.summarise(np.array(record.times))
+    _show(rows, workers[0].backend, "measured", as_json, record)
     if not as_json:
-        render.console().print(f"{len(times)} passes, {outliers} interrupted readings left out")
+        out = render.console()
+        out.print(f"{len(record.times)} passes, {outliers} interrupted readings left out")
+        if record.drift > PACE_CHANGE:
+            out.print(
+                f"note: the machine's pace changed by {record.drift:.0%} meanwhile (reference "
+                "network); measure again on an idle machine",
+                soft_wrap=True,
+            )
+
+
+def _passes(
+    session: Session,
+    record: Record,
+    workers: Sequence[CpuWorker],
+    partial: Path | None,
+    unfinished: list[int],
+    progress: Progress,
+) -> None:
+    """Add passes to a record, and the machine's pace before, between and after them."""
+    deadline = time.monotonic() + session.budget_s if session.budget_s else float("inf")
+    goal = session.repetitions if not session.budget_s else 10**6
+    bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
+    progress.advance(bar, len(record.times))
+    *own, last = workers
+    yardstick = reference()
+    timed = metrics.passes(session.subjects, own, session.warmup, unfinished)
+
+    def pace() -> None:
+        record.paces.append(readings(yardstick, last))
+        _keep(session, partial, {"reference_ns": record.paces[-1]})
+
+    pace()
+    made = 0
+    while len(record.times) < goal:
+        if len(record.times) >= FEWEST_PASSES and time.monotonic() > deadline:
+            break
+        if made and made % PACE_EVERY == 0:
+            pace()
+            next(timed)  # untimed: caches are the reference network's
+        record.times.append(next(timed).tolist())
+        made += 1
+        progress.advance(bar)
+        _keep(session, partial, record.times[-1])
+    pace()
 
 
 def _rows(session: Session, times: list[list[int]]) -> Rows:
@@ -171,18 +235,20 @@ def _rows(session: Session, times: list[list[int]]) -> Rows:
     return [pair for pair in pairs if not session.ops or pair[1].op in session.ops]
 
 
-def _keep(session: Session, partial: Path, times: list[list[int]]) -> None:
-    """Append the last pass; the first line says what was measured."""
+def _keep(session: Session, partial: Path | None, line: object) -> None:
+    """Append a pass, or a pace; the first line says what was measured."""
+    if partial is None:
+        return
     head = "" if partial.exists() else json.dumps(session.key) + "\n"
     try:
         with partial.open("a", encoding="utf-8") as file:
-            file.write(head + json.dumps(times[-1]) + "\n")
+            file.write(head + json.dumps(line) + "\n")
     except OSError as error:
         raise InputError(f"cannot write {partial}: {error.strerror}") from error
 
 
-def _kept(session: Session, partial: Path) -> list[list[int]]:
-    """Return the passes of an interrupted run; a line that was cut off is dropped.
+def _kept(session: Session, partial: Path) -> Record:
+    """Return the record of an interrupted run; a line that was cut off is dropped.
 
     Raises
     ------
@@ -198,12 +264,13 @@ def _kept(session: Session, partial: Path) -> list[list[int]]:
             "arguments, or remove it"
         )
     expected = sum(len(subject.network.layers) for subject in session.subjects)
-    times = []
-    for line in lines[:-1]:
-        row = json.loads(line)
-        if len(row) == expected:
-            times.append(row)
-    return times
+    record = Record()
+    for row in map(json.loads, lines[:-1]):
+        if isinstance(row, dict):
+            record.paces.append(row["reference_ns"])
+        elif len(row) == expected:
+            record.times.append(row)
+    return record
 
 
 def _simulate(
@@ -232,7 +299,9 @@ def _simulate(
         render.console().print(f"{len(refused)} layers it does not compute: {names}")
 
 
-def _show(rows: Rows, backend: str, source: str, as_json: bool) -> None:
+def _show(
+    rows: Rows, backend: str, source: str, as_json: bool, record: Record | None = None
+) -> None:
     total_ms = sum(row.latency_ns for _, row in rows) / 1e6
     if as_json:
         render.print_json(
@@ -240,6 +309,7 @@ def _show(rows: Rows, backend: str, source: str, as_json: bool) -> None:
                 "backend": backend,
                 "source": source,
                 "total_ms": total_ms,
+                **({} if record is None else _pace_json(record)),
                 "layers": [
                     {
                         "layer": row.layer,
@@ -266,3 +336,11 @@ def _show(rows: Rows, backend: str, source: str, as_json: bool) -> None:
     columns = ("layer", "op", ">median ms", ">5-95 % ms")
     out.print(render.table("", columns, cells))
     out.print(f"sum of layers {total_ms:.2f} ms, {source}, {backend}")
+
+
+def _pace_json(record: Record) -> dict[str, float]:
+    return {
+        "passes": len(record.times),
+        "reference_ms": record.reference_ns / 1e6,
+        "reference_drift": record.drift,
+    }
