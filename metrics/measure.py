@@ -1,10 +1,11 @@
 """Layer times measured on the machine at hand.
 
-A pass runs every layer once, in order, on the inputs it gets in a real inference: repetitions are
+A pass times every layer once, in order, on the inputs it gets in a real inference: repetitions are
 interleaved, so that a slow second of the machine falls on all layers and each finds the caches as
-its predecessor leaves them. Warming up is whole passes too: a layer that has just run itself takes
-up to a third less than in its network. Reported are the median over passes and, as interval, the
-5th and 95th percentile. A reading beyond `OUTLIER` robust deviations above its median is an
+its predecessor leaves them. Warming up is whole runs too: a layer that has just run itself takes
+up to a third less than in its network. A network has just run when it is timed, as in use: of
+several, each runs twice a pass, the first time untimed. Reported are the median over passes and, as
+interval, the 5th and 95th percentile. A reading beyond `OUTLIER` robust deviations above its median is an
 interruption, not the layer, and is left out. Energy is not measured here and stays unknown.
 """
 
@@ -59,28 +60,23 @@ def pinned(threads: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def one_pass(subjects: Sequence[Subject], workers: Sequence[Worker], times: list[int]) -> None:
-    """Run every layer of every subject once, on its worker, and append its time in ns.
+def one_run(subject: Subject, worker: Worker, times: list[int]) -> None:
+    """Run a network once, layer by layer, and append the time of each, ns.
 
     Inputs are written anew and tensors dropped after their last use, so that a layer finds memory
     and caches as in an inference: its input just written, its output's memory used before.
     """
-    for subject, worker in zip(subjects, workers, strict=True):
-        with hold_blas():  # as a run of a plan does
-            _one_pass(subject, worker, times)
-
-
-def _one_pass(subject: Subject, worker: Worker, times: list[int]) -> None:
     last = _last_uses(subject.network)
     values: dict[str, Array] = {name: array.copy() for name, array in subject.inputs.items()}
-    for index, layer in enumerate(subject.network.layers):
-        worker.load(subject.network, layer)
-        begin = perf_counter_ns()
-        outputs = worker.run(layer, values)
-        times.append(perf_counter_ns() - begin)
-        values.update(zip(layer.outputs, outputs, strict=True))
-        for name in [name for name in values if last.get(name, index) <= index]:
-            del values[name]
+    with hold_blas():  # as a run of a plan does
+        for index, layer in enumerate(subject.network.layers):
+            worker.load(subject.network, layer)
+            begin = perf_counter_ns()
+            outputs = worker.run(layer, values)
+            times.append(perf_counter_ns() - begin)
+            values.update(zip(layer.outputs, outputs, strict=True))
+            for name in [name for name in values if last.get(name, index) <= index]:
+                del values[name]
 
 
 def _last_uses(network: Network) -> dict[str, int]:
@@ -111,12 +107,17 @@ def passes(
         Gets the times of the pass under way, for whoever is interrupted in it.
     """
     workers = worker if isinstance(worker, Sequence) else [worker] * len(subjects)
+    pairs = list(zip(subjects, workers, strict=True))
     for _ in range(warmup):
-        one_pass(subjects, workers, [])
+        for subject, own in pairs:
+            one_run(subject, own, [])
     times = [] if unfinished is None else unfinished
     while True:
         times.clear()
-        one_pass(subjects, workers, times)
+        for subject, own in pairs:
+            if len(pairs) > 1:
+                one_run(subject, own, [])
+            one_run(subject, own, times)
         yield np.array(times, dtype=np.int64)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from heterolith.metrics.blocks import Draft, concat, connected, conv, pool
-from heterolith.metrics.measure import Subject, one_pass
+from heterolith.metrics.measure import Subject, one_run
 from heterolith.sw.worker import Worker
 
 READINGS = 5
@@ -41,9 +41,7 @@ def reference() -> Subject:
 
 def readings(subject: Subject, worker: Worker) -> list[int]:
     """Return what `READINGS` runs of the reference network take, ns."""
-    found: list[int] = []
-    for _ in range(1 + READINGS):
-        times: list[int] = []
-        one_pass([subject], [worker], times)
-        found.append(sum(times))
-    return found[1:]
+    runs: list[list[int]] = [[] for _ in range(1 + READINGS)]
+    for times in runs:
+        one_run(subject, worker, times)
+    return list(map(sum, runs[1:]))

@@ -4,8 +4,8 @@ The CPU worker takes memory for results from a pool that hands out, of the free 
 large enough, the one handed out last (`heterolith.sw.workers.arena`), and has the same memory for
 frames and patches in all layers. What lay idle while other things filled a cache has to be fetched
 anew. Which steps meet it depends on the network alone: its sizes, and how long its tensors live.
-All steps are replayed here on sizes, until the pool holds what it holds in all later passes; caches
-are taken as lost before each pass.
+All steps are replayed here on sizes, run after run, until the pool holds what it holds in all later
+runs. Constants are taken as lost from one run to the next.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FAR_BYTES = 5 << 19
 """Bytes gone over since, most of them more than once, that half of a second cache is lost to."""
 LAST_CACHE_BYTES = 1 << 28
 """What is taken as a core's share of the last cache, in the scale of a decay."""
-PASSES = 5
-"""Passes after which a pool that still grows is taken as it is."""
+RUNS = 5
+"""Runs after the first, after which a pool that still grows is taken as it is."""
 _EVER = 1e18
 
 
@@ -102,11 +102,6 @@ class Pool:
         buffer.holders = 1
         return buffer
 
-    def forget(self) -> None:
-        """Lose all caches."""
-        for buffer in (*self.buffers[0], *self.buffers[1], *self.shared.values()):
-            buffer.used = []
-
 
 def idle_elements(network: Network, steps: Mapping[str, list[Step]]) -> dict[str, Idle]:
     """Return `IDLE` of each layer: elements that its steps find beyond the second or all caches.
@@ -121,9 +116,9 @@ def idle_elements(network: Network, steps: Mapping[str, list[Step]]) -> dict[str
         Layer name -> `steps.steps`.
     """
     pool = Pool()
-    for _ in range(PASSES):
+    _replay(network, pool, steps)
+    for _ in range(RUNS):
         known = list(map(len, pool.buffers))
-        pool.forget()
         found = _replay(network, pool, steps)
         if list(map(len, pool.buffers)) == known:
             break

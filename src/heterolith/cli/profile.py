@@ -28,8 +28,10 @@ from heterolith.sw import CpuWorker, Network
 
 FEWEST_PASSES = 5
 """Passes that a median and its spread take, whatever the budget."""
-PACE_EVERY = 10
-"""Passes between readings of the machine's pace."""
+PASSES, SHORTEST_S = 10, 2.0
+"""Passes and seconds where neither is asked for: less is one moment of the machine."""
+PACE_PASSES, PACE_S = 5, 0.25
+"""Passes and seconds between readings of the machine's pace."""
 PACE_CHANGE = 0.05
 """How far these may lie from their median before it is worth a word."""
 PARTIAL = ".partial"
@@ -45,6 +47,7 @@ class Session:
     threads: int | None
     warmup: int
     repetitions: int
+    least_s: float
     budget_s: float
     out: Path | None
     resume: bool
@@ -105,7 +108,12 @@ def profile(
     ] = "",
     threads: Threads = None,
     warmup: Annotated[int, typer.Option(min=0, help="untimed passes")] = 2,
-    repetitions: Annotated[int, typer.Option(min=3, help="timed passes")] = 10,
+    repetitions: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=3, help=f"timed passes; by default {PASSES}, and {SHORTEST_S:g} s or more of them"
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on where an interrupted run with this --out ended")
     ] = False,
@@ -146,7 +154,8 @@ def profile(
         key=f"{key} threads {threads}",
         threads=threads,
         warmup=warmup,
-        repetitions=repetitions,
+        repetitions=PASSES if repetitions is None else repetitions,
+        least_s=SHORTEST_S if repetitions is None else 0.0,
         budget_s=units.time_ns(budget, "budget") / 1e9 if budget else 0.0,
         out=out,
         resume=resume,
@@ -201,7 +210,7 @@ def _passes(
     progress: Progress,
 ) -> None:
     """Add passes to a record, and the machine's pace before, between and after them."""
-    deadline = time.monotonic() + session.budget_s if session.budget_s else float("inf")
+    begin = paced = time.monotonic()
     goal = session.repetitions if not session.budget_s else 10**6
     bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
     progress.advance(bar, len(record.times))
@@ -213,16 +222,20 @@ def _passes(
         record.paces.append(readings(yardstick, last))
         _keep(session, partial, {"reference_ns": record.paces[-1]})
 
+    def enough(passes: int, seconds: float) -> bool:
+        if session.budget_s:
+            return passes >= FEWEST_PASSES and seconds >= session.budget_s
+        return passes >= session.repetitions and seconds >= session.least_s
+
     pace()
-    made = 0
-    while len(record.times) < goal:
-        if len(record.times) >= FEWEST_PASSES and time.monotonic() > deadline:
-            break
-        if made and made % PACE_EVERY == 0:
+    since = 0
+    while not enough(len(record.times), time.monotonic() - begin):
+        if since >= PACE_PASSES and time.monotonic() - paced >= PACE_S:
             pace()
             next(timed)  # untimed: caches are the reference network's
+            since, paced = 0, time.monotonic()
         record.times.append(next(timed).tolist())
-        made += 1
+        since += 1
         progress.advance(bar)
         _keep(session, partial, record.times[-1])
     pace()
