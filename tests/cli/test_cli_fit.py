@@ -212,6 +212,8 @@ def test_profile_writes_rows_that_plan_and_fit_read(
     macs = dict(zip(network_samples(network).labels["layer"],
                     network_samples(network).total("macs"), strict=True))  # fmt: skip
     assert all(float(row["macs"]) == macs[row["layer"]] for row in table)
+    (pace,) = {row["reference_ns"] for row in table}
+    assert int(pace) > 0
     assert not out.with_name("cpu.csv.partial").exists()
 
 
@@ -234,8 +236,8 @@ def test_profile_resumes_where_it_was_interrupted(
     monkeypatch.setattr(metrics, "passes", interrupted)
     arguments = ["--threads", 1, "--repetitions", 4, "--warmup", 0, "--out", out]
     assert call("profile", cnn_path, *arguments) == 130
-    assert len(partial.read_text().splitlines()) == 3
-    first = json.loads(partial.read_text().splitlines()[1])
+    _, pace, first, _ = map(json.loads, partial.read_text().splitlines())
+    assert min(pace["reference_ns"]) > 0
     assert len(from_csv(out.read_text())) == len(first)
     monkeypatch.undo()
     capsys.readouterr()
@@ -246,6 +248,51 @@ def test_profile_resumes_where_it_was_interrupted(
     assert not partial.exists()
     assert call("profile", cnn_path, *arguments, "--resume") == 1
     assert "nothing to resume" in refusal(capsys)
+
+
+def test_profile_tells_the_machine_s_pace(
+    cnn_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the passes, in JSON; a short network is timed for a while if nothing is asked for."""
+    assert call("profile", cnn_path, "--threads", 1, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passes"] > 10
+    assert found["reference_ms"] > 0
+    assert 0 <= found["reference_drift"] < 10
+
+
+def test_a_change_of_pace_is_noted(
+    cnn_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readings before and after that differ by a fifth are worth a line."""
+    from heterolith.cli import profile
+
+    paces = iter([[4_000_000] * 5, [4_800_000] * 5])
+    monkeypatch.setattr(profile, "readings", lambda *_: next(paces))
+    assert call("profile", cnn_path, "--threads", 1, "--repetitions", 3) == 0
+    assert "pace changed by 9% meanwhile" in capsys.readouterr().out
+
+
+def test_evaluate_shows_errors_at_the_samples_pace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A column by network and a line; JSON has them apart from the errors as predicted."""
+    data, other = write_samples(tmp_path / "a.csv", 400), write_samples(tmp_path / "b.csv", 60, 1)
+    for path, pace in ((data, 4e6), (other, 5e6)):
+        header, *rows = path.read_text().splitlines()
+        text = "\n".join([f"{header},reference_ns", *(f"{row},{pace}" for row in rows)])
+        path.write_text(text + "\n")
+    model = tmp_path / "a.cost.json"
+    assert call("fit", data, "--out", model) == 0
+    capsys.readouterr()
+    assert call("evaluate", model, other, "--extrapolate", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pace"]["slower"] == 1.25
+    assert 1 + found["pace"]["bias"] == pytest.approx(1.25 * (1 + found["bias"]))
+    assert call("evaluate", model, other, "--extrapolate") == 0
+    text = capsys.readouterr().out
+    assert "the machine took 1.250 times as long as in the fit" in text
+    assert "at their pace" in text
 
 
 def test_profile_sweeps_probes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,18 @@ def test_repetitions_are_interleaved_and_tensors_live_until_their_last_use(cnn_p
     assert worker.ran == 3 * names
 
 
+def test_of_several_networks_each_has_just_run_when_it_is_timed(cnn_path: Path) -> None:
+    """As one by itself has, from its second pass on: each runs twice, the second time timed."""
+    network = api.load(cnn_path)
+    first, second = Clockwork(), Clockwork()
+    subject = Subject(network, api.make_inputs(network, "random:0"))
+    timed = passes([subject, subject], [first, second], warmup=0)
+    count = len(network.layers)
+    for done in (1, 2):
+        assert next(timed).shape == (2 * count,)
+        assert len(first.ran) == len(second.ran) == 2 * done * count
+
+
 def test_interruptions_are_left_out_and_counted() -> None:
     """One reading a hundred times too long changes neither median nor interval."""
     rng = np.random.default_rng(0)
