@@ -150,7 +150,7 @@ def connected(d: Draft, x: str, outputs: int, relu: bool = False) -> str:
     )
 
 
-def shuffle(d: Draft, x: str, groups: int) -> str:
+def _shuffle(d: Draft, x: str, groups: int) -> str:
     """Append the channel shuffle of ShuffleNet: reshape, transpose, reshape."""
     _, channels, height, width = shape = d.shape(x)
     split = (1, groups, channels // groups, height, width)
@@ -221,7 +221,7 @@ def shuffled(d: Draft, x: str, width: int) -> str:
     groups = int(d.rng.integers(2, 5))
     wide, halves = d.width(width, 2.5 * width, 8 * groups), _halves(d, x)
     x = conv(d, x, wide, relu=False)
-    y = shuffle(d, conv(d, x, wide, group=groups), groups)
+    y = _shuffle(d, conv(d, x, wide, group=groups), groups)
     y = conv(d, y, wide, 3, 2 if halves else 1, group=wide, relu=False)
     return conv(d, y, wide, group=groups, relu=not halves, residual="" if halves else x)
 

@@ -2,11 +2,9 @@
 
 Probes stand in small networks rather than alone: a layer finds caches, code and its input as its
 predecessor leaves them, and timed alone it takes up to half as long again or less. A network has a
-stem, three of four stages of a block each on maps that halve, and a classifier, like convolutional
-networks of the last decade. It repeats one block (`heterolith.metrics.blocks`), as networks do:
-code that runs again is warm. Behind blocks stand layers that move memory and compute little: each costs few
-probes, and what they find differs most. Blocks, these layers and classifiers are dealt, channels
-and sides are drawn.
+stem, four stages of a block each on maps that halve, and a classifier, like convolutional networks
+of the last decade. It repeats one block (`heterolith.metrics.blocks`), as networks do: code that
+runs again is warm. Blocks are dealt, channels and sides are drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from heterolith.errors import InputError, unknown_name
-from heterolith.metrics.blocks import BLOCKS, Draft, connected, conv, pool, shuffle
+from heterolith.metrics.blocks import BLOCKS, Draft, connected, conv, pool
 from heterolith.metrics.measure import Subject
 from heterolith.sw.offload import VIEWS
 
@@ -43,10 +41,10 @@ KINDS = {
 """Kind of probe -> its operators."""
 FEWEST = 40
 """Layers that a network may need."""
-SMALLEST = 16
+SMALLEST = 24
 """Layers that the smallest networks need."""
-MOST_MISSES = len(BLOCKS)
-"""Networks drawn, of all blocks, that do not fit what is left before it is left."""
+MOST_MISSES = 5
+"""Networks drawn that do not fit what is left before it is left."""
 
 
 def _reduced(d: Draft, x: str) -> str:
@@ -68,14 +66,6 @@ def _stem(d: Draft) -> str:
     return x if stride == 4 else pool(d, x, "MaxPool", 3, 2, int(d.rng.integers(2)))
 
 
-def _behind(d: Draft, x: str, kind: int) -> str:
-    """Append what stands behind a block: a scale of channels, a shuffle, a scale, or nothing."""
-    channels = d.shape(x)[1]
-    if kind == 1:
-        return shuffle(d, x, 2 if channels % 4 or d.chance(0.5) else 4)
-    return x if kind == 3 else conv(d, x, channels, group=channels)
-
-
 def _head(d: Draft, x: str, kind: int) -> None:
     """Append the classifier: hidden layers as in VGG, or a mean over the map by either operator."""
     _, channels, side, _ = d.shape(x)
@@ -91,17 +81,18 @@ def _head(d: Draft, x: str, kind: int) -> None:
 
 
 def _network(index: int, rng: np.random.Generator) -> Subject:
-    """Return the probe network of a number, which block, classifier and the like are dealt by."""
+    """Return the probe network of a number: block and classifier are dealt by it."""
     d = Draft(f"sweep-{index}", int(rng.choice(IMAGES)), rng)
     x, width, block = _stem(d), d.width(*WIDTHS), BLOCKS[index % len(BLOCKS)]
     for stage, factor in enumerate(STAGES):
         if stage and d.shape(x)[2] >= 1.5 * LAST_SIDE * 2 ** (len(STAGES) - 1 - stage):
             x = _reduced(d, x)
-        if stage == index % len(STAGES):
-            continue  # so that more networks, and all blocks, have their turn
-        x = _behind(d, block(d, x, factor * width), (stage + index) % 4)
+        x = block(d, x, factor * width)
+        if d.chance(0.2):
+            x = conv(d, x, d.shape(x)[1], group=d.shape(x)[1])
         if d.chance(0.1):
-            x = d.layer("Add", (x, d.layer("Relu", (x,), d.shape(x))), d.shape(x))
+            y = d.layer("Relu", (x,), d.shape(x))
+            x = d.layer("Add", (x, y), d.shape(x)) if d.chance(0.5) else y
     _head(d, x, index % HEADS)
     return d.subject()
 
@@ -135,7 +126,7 @@ def probes(kinds: Sequence[str], count: int, seed: int = 0) -> list[Subject]:
     made: list[Subject] = []
     left, misses = count, 0
     while left >= SMALLEST and misses < MOST_MISSES:
-        subject = _network(len(made) + misses, rng)
+        subject = _network(len(made), rng)
         if size(subject) <= left:
             left -= size(subject)
             made.append(subject)
