@@ -5,8 +5,8 @@ interleaved, so that a slow second of the machine falls on all layers and each f
 its predecessor leaves them. Warming up is whole runs too: a layer that has just run itself takes
 up to a third less than in its network. A network has just run when it is timed, as in use: of
 several, each runs twice a pass, the first time untimed. Reported are the median over passes and, as
-interval, the 5th and 95th percentile. A reading beyond `OUTLIER` robust deviations above its median is an
-interruption, not the layer, and is left out. Energy is not measured here and stays unknown.
+interval, the 5th and 95th percentile. A reading beyond `OUTLIER` robust deviations above its median
+is an interruption, not the layer, and is left out. Energy is not measured here and stays unknown.
 """
 
 from __future__ import annotations

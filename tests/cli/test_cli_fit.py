@@ -243,6 +243,12 @@ def test_profile_resumes_where_it_was_interrupted(
     capsys.readouterr()
     assert call("profile", cnn_path, *arguments, "--resume", "--seed", 5) == 1
     assert "another model, sweep, seed" in refusal(capsys)
+    whole_text = partial.read_text()
+    head, _, *rest = whole_text.splitlines(keepends=True)
+    partial.write_text(head + "".join(line for line in rest if line.startswith("[")))
+    assert call("profile", cnn_path, *arguments, "--resume") == 1
+    assert "of an earlier version" in refusal(capsys)
+    partial.write_text(whole_text)
     assert call("profile", cnn_path, *arguments, "--resume") == 0
     assert "4 passes" in capsys.readouterr().out
     assert not partial.exists()
@@ -265,10 +271,10 @@ def test_a_change_of_pace_is_noted(
     cnn_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readings before and after that differ by a fifth are worth a line."""
-    from heterolith.cli import profile
+    from heterolith.cli import passes
 
     paces = iter([[4_000_000] * 5, [4_800_000] * 5])
-    monkeypatch.setattr(profile, "readings", lambda *_: next(paces))
+    monkeypatch.setattr(passes, "readings", lambda *_: next(paces))
     assert call("profile", cnn_path, "--threads", 1, "--repetitions", 3) == 0
     assert "pace changed by 9% meanwhile" in capsys.readouterr().out
 

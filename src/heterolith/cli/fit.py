@@ -230,9 +230,9 @@ def _show_evaluation(found: Evaluation, stored: Stored) -> None:
         out.print(f"{found.coverage:.0%} of rows lie in their {level:.0%} interval")
     if found.outside:
         out.print(f"{found.outside} rows lie outside the fitted range and have no interval")
-    columns = ["network", ">sum of rows"]
+    shown = {"sum of rows": found.networks}
     if found.paced is not None:
-        columns.append(">at their pace")
+        shown["at their pace"] = found.paced_networks
         out.print(
             f"the machine took {found.slower:.3f} times as long as in the fit (reference network); "
             f"at the samples' pace: mean error {found.paced.mape:.1%}, "
@@ -240,17 +240,9 @@ def _show_evaluation(found: Evaluation, stored: Stored) -> None:
             soft_wrap=True,
         )
     rows = (
-        (
-            name,
-            *(
-                f"{errors[name]:+.1%}"
-                for errors in (found.networks, found.paced_networks)
-                if errors
-            ),
-        )
-        for name in found.networks
+        (name, *(f"{errors[name]:+.1%}" for errors in shown.values())) for name in found.networks
     )
-    out.print(render.table("", columns, rows))
+    out.print(render.table("", ("network", *(f">{title}" for title in shown)), rows))
 
 
 def picture(samples: Samples, prediction: Prediction, metric: str) -> bytes:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -16,12 +13,12 @@ from rich.progress import Progress
 
 from heterolith import api, hw, metrics, units
 from heterolith.cli import render
-from heterolith.cli.files import check_writable, read_text, write_atomic
+from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import AsJson, Shape, Threads, load_network
+from heterolith.cli.passes import Record, Session, add, kept
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import Cost, Subject
 from heterolith.metrics.models.write import to_csv
-from heterolith.metrics.pace import readings, reference
 from heterolith.metrics.simulate import BACKENDS
 from heterolith.metrics.sweep import KINDS, probes, wanted
 from heterolith.sw import CpuWorker, Network
@@ -30,55 +27,10 @@ FEWEST_PASSES = 5
 """Passes that a median and its spread take, whatever the budget."""
 PASSES, SHORTEST_S = 10, 2.0
 """Passes and seconds where neither is asked for: less is one moment of the machine."""
-PACE_PASSES, PACE_S = 5, 0.25
-"""Passes and seconds between readings of the machine's pace."""
 PACE_CHANGE = 0.05
-"""How far these may lie from their median before it is worth a word."""
+"""How far readings of its pace may lie from their median before it is worth a word."""
 PARTIAL = ".partial"
 Rows = Sequence[tuple[Network, Cost]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What is timed, how often, and where unfinished work is kept."""
-
-    subjects: Sequence[Subject]
-    key: str
-    threads: int | None
-    warmup: int
-    repetitions: int
-    least_s: float
-    budget_s: float
-    out: Path | None
-    resume: bool
-    ops: frozenset[str] = frozenset()
-    """Operators whose rows are kept; all where it is empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was measured so far, ns.
-
-    Attributes
-    ----------
-    times
-        Of every layer, one list a pass.
-    paces
-        Of the reference network, one list each time it ran.
-    """
-
-    times: list[list[int]] = field(default_factory=list)
-    paces: list[list[int]] = field(default_factory=list)
-
-    @property
-    def reference_ns(self) -> int:
-        """Median time of the reference network."""
-        return round(float(np.median(np.concatenate(self.paces))))
-
-    @property
-    def drift(self) -> float:
-        """How far the machine's pace was from this, relative, where it was farthest."""
-        return max(abs(float(np.median(pace)) / self.reference_ns - 1) for pace in self.paces)
 
 
 def profile(
@@ -149,14 +101,16 @@ def profile(
         network = load_network(model, shape)
         subjects = [Subject(network, api.make_inputs(network, f"random:{seed}"))]
         key = f"{network.fingerprint()} {seed}"
+    fewest, seconds = repetitions or PASSES, 0.0 if repetitions else SHORTEST_S
+    if budget:
+        fewest, seconds = FEWEST_PASSES, units.time_ns(budget, "budget") / 1e9
     session = Session(
         subjects=subjects,
         key=f"{key} threads {threads}",
         threads=threads,
         warmup=warmup,
-        repetitions=PASSES if repetitions is None else repetitions,
-        least_s=SHORTEST_S if repetitions is None else 0.0,
-        budget_s=units.time_ns(budget, "budget") / 1e9 if budget else 0.0,
+        passes=fewest,
+        seconds=seconds,
         out=out,
         resume=resume,
         ops=ops,
@@ -167,23 +121,21 @@ def profile(
 def _measure(session: Session, as_json: bool) -> None:
     """Time passes until there are enough or the budget is spent; keep each as it is made."""
     partial = None if session.out is None else session.out.with_name(session.out.name + PARTIAL)
-    record = _kept(session, partial) if session.resume and partial is not None else Record()
+    record = kept(session, partial) if session.resume and partial is not None else Record()
     workers = [CpuWorker(session.threads) for _ in range(len(session.subjects) + 1)]
     done = False
-    unfinished: list[int] = []
     try:
         with (
             metrics.pinned(session.threads),
             Progress(console=Console(stderr=True), transient=True) as progress,
         ):
-            _passes(session, record, workers, partial, unfinished, progress)
+            add(session, record, workers, partial, progress)
         done = True
     finally:
         for worker in workers:
             worker.close()
-        kept = record.times or ([unfinished] if unfinished else [])
-        if session.out is not None and kept:
-            text = to_csv(_rows(session, kept), reference_ns=record.reference_ns)
+        if session.out is not None and (times := record.all_times):
+            text = to_csv(_rows(session, times), reference_ns=record.reference_ns)
             write_atomic(session.out, text.encode())
             if done and partial is not None:
                 partial.unlink(missing_ok=True)
@@ -201,89 +153,11 @@ def _measure(session: Session, as_json: bool) -> None:
             )
 
 
-def _passes(
-    session: Session,
-    record: Record,
-    workers: Sequence[CpuWorker],
-    partial: Path | None,
-    unfinished: list[int],
-    progress: Progress,
-) -> None:
-    """Add passes to a record, and the machine's pace before, between and after them."""
-    begin = paced = time.monotonic()
-    goal = session.repetitions if not session.budget_s else 10**6
-    bar = progress.add_task("passes", total=goal if goal < 10**6 else None)
-    progress.advance(bar, len(record.times))
-    *own, last = workers
-    yardstick = reference()
-    timed = metrics.passes(session.subjects, own, session.warmup, unfinished)
-
-    def pace() -> None:
-        record.paces.append(readings(yardstick, last))
-        _keep(session, partial, {"reference_ns": record.paces[-1]})
-
-    def enough(passes: int, seconds: float) -> bool:
-        if session.budget_s:
-            return passes >= FEWEST_PASSES and seconds >= session.budget_s
-        return passes >= session.repetitions and seconds >= session.least_s
-
-    pace()
-    since = 0
-    while not enough(len(record.times), time.monotonic() - begin):
-        if since >= PACE_PASSES and time.monotonic() - paced >= PACE_S:
-            pace()
-            next(timed)  # untimed: caches are the reference network's
-            since, paced = 0, time.monotonic()
-        record.times.append(next(timed).tolist())
-        since += 1
-        progress.advance(bar)
-        _keep(session, partial, record.times[-1])
-    pace()
-
-
 def _rows(session: Session, times: list[list[int]]) -> Rows:
     costs = metrics.rows(session.subjects, "cpu", np.array(times))
     owners = [s.network for s in session.subjects for _ in s.network.layers]
     pairs = zip(owners[: len(costs)], costs, strict=True)
     return [pair for pair in pairs if not session.ops or pair[1].op in session.ops]
-
-
-def _keep(session: Session, partial: Path | None, line: object) -> None:
-    """Append a pass, or a pace; the first line says what was measured."""
-    if partial is None:
-        return
-    head = "" if partial.exists() else json.dumps(session.key) + "\n"
-    try:
-        with partial.open("a", encoding="utf-8") as file:
-            file.write(head + json.dumps(line) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {partial}: {error.strerror}") from error
-
-
-def _kept(session: Session, partial: Path) -> Record:
-    """Return the record of an interrupted run; a line that was cut off is dropped.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it measured something else.
-    """
-    if not partial.exists():
-        raise InputError(f"nothing to resume: there is no {partial}; run without --resume")
-    first, *lines = read_text(partial).split("\n")
-    if first != json.dumps(session.key):
-        raise InputError(
-            f"{partial} is of another model, sweep, seed or number of threads; give the same "
-            "arguments, or remove it"
-        )
-    expected = sum(len(subject.network.layers) for subject in session.subjects)
-    record = Record()
-    for row in map(json.loads, lines[:-1]):
-        if isinstance(row, dict):
-            record.paces.append(row["reference_ns"])
-        elif len(row) == expected:
-            record.times.append(row)
-    return record
 
 
 def _simulate(
