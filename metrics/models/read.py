@@ -241,7 +241,13 @@ def _refuse_duplicates(samples: Samples) -> None:
 def data_hash(samples: Samples) -> str:
     """Return a hash over every figure of samples that were not read from files."""
     digest = sha256()
-    for table in (samples.labels, samples.work, samples.clocks, samples.targets):
+    for table in (
+        samples.labels,
+        samples.work,
+        samples.clocks,
+        samples.targets,
+        samples.states,
+    ):
         for name, column in table.items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(column).tobytes())

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from heterolith.errors import InputError
-from heterolith.metrics.models import CostModel, Stored, evaluate, join, load, read, to_json
+from heterolith.metrics.models import (
+    CostModel,
+    Stored,
+    data_hash,
+    evaluate,
+    join,
+    load,
+    read,
+    to_json,
+)
 from heterolith.metrics.models.paces import OTHER_MACHINE, even_out, reference_ns, warnings
 from heterolith.metrics.models.samples import Samples
 from heterolith.metrics.pace import READINGS, readings, reference
@@ -50,6 +59,12 @@ def test_readings_are_sums_of_a_run() -> None:
         assert sum(found) < worker.counters()["busy_ns"] * 2
     finally:
         worker.close()
+
+
+def test_the_hash_of_samples_covers_their_pace() -> None:
+    """A fit depends on it."""
+    part = samples(20)
+    assert data_hash(at_pace(part, 1.0)) != data_hash(at_pace(part, 1.0, origin=5e6))
 
 
 def test_files_of_different_minutes_give_the_model_of_one() -> None:
