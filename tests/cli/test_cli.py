@@ -10,24 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from heterolith import boards
-from heterolith.cli import main
 from heterolith.metrics import from_csv
 from heterolith.sw import Array, CpuWorker, Layer
 
+from .commands import call, refusal
+
 BOTH = "ultra96-v2+jetson-tx2"
-
-
-def call(*arguments: object) -> int:
-    """Run one command in this process."""
-    return main([str(argument) for argument in arguments])
-
-
-def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what was refused; it is one line and no traceback."""
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1, captured.err
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

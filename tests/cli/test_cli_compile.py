@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from heterolith import hw
-from heterolith.cli import main
 from heterolith.sw import Array
+
+from .commands import call
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits.onnx"
@@ -33,11 +34,6 @@ from heterolith.cli import main
 
 sys.exit(main(sys.argv[1:]))
 """
-
-
-def call(*arguments: object) -> int:
-    """Run one command in this process."""
-    return main([str(argument) for argument in arguments])
 
 
 def bare(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from heterolith.cli import main
+from .commands import call
 
 BOTH = "ultra96-v2+jetson-tx2"
-
-
-def call(*arguments: object) -> int:
-    """Run one command in this process."""
-    return main([str(argument) for argument in arguments])
 
 
 def data(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, list[dict]]:  # type: ignore[type-arg]

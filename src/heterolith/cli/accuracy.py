@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from heterolith import boards
 from heterolith.cli import render
-from heterolith.cli.files import check_writable, read_text, write_atomic
+from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import AsJson, Model, Shape, Threads, load_network
+from heterolith.cli.partial import Partial
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import accuracy as measure
 from heterolith.metrics import to_csv
@@ -32,7 +33,6 @@ from heterolith.sw.workers.team import available_cores
 
 LOWRANK = ("lowrank:0.75", "lowrank:0.5", "lowrank:0.3")
 """What ``lowrank`` without a share stands for."""
-PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class _Work:
     subject: Subject
     name: str
     threads: int
-    partial: Path | None
+    partial: Partial
     resume: bool
     quiet: bool
 
@@ -112,7 +112,7 @@ def accuracy(
         subject=subject,
         name=given.name,
         threads=threads or available_cores(),
-        partial=None if target is None else target.with_name(target.name + PARTIAL),
+        partial=Partial(target),
         resume=resume,
         quiet=as_json,
     )
@@ -133,8 +133,7 @@ def accuracy(
             rows = variant_costs(network, board, names, measure.losses(found))
             write_atomic(out, to_csv(rows).encode())
         _show(report, as_json)
-    if work.partial is not None:
-        work.partial.unlink(missing_ok=True)
+    work.partial.remove()
 
 
 def _parts(text: str, mark: str) -> list[str]:
@@ -223,11 +222,13 @@ def _key(subject: Subject, question: Question) -> str:
 
 def _answers(work: _Work, question: Question) -> list[Answer]:
     """Ask what is not known yet, keep each answer as it comes; return those of all chunks."""
-    key = _key(work.subject, question) if work.partial is not None else ""
+    key = _key(work.subject, question) if work.partial.path is not None else ""
     wanted = range(len(chunks(len(work.subject.labels))))
-    answers = _kept(work.partial, key) if work.resume and work.partial is not None else {}
-    if work.partial is not None and not answers:
-        _append(work.partial, json.dumps(key), fresh=True)
+    answers: dict[int, Answer] = {}
+    if work.resume:
+        answers = dict(work.partial.resume(key, "model, data or variants"))
+    else:
+        work.partial.start(key)
     left = [chunk for chunk in wanted if chunk not in answers]
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn(f"x {CHUNK} images"))
     console = Console(stderr=True)
@@ -238,37 +239,9 @@ def _answers(work: _Work, question: Question) -> list[Answer]:
         bar = progress.add_task("", total=len(wanted), completed=len(answers))
         for chunk, answer in ask(work.subject, question, left, work.threads):
             answers[chunk] = answer
-            if work.partial is not None:
-                _append(work.partial, json.dumps([chunk, answer]))
+            work.partial.append([chunk, answer])
             progress.advance(bar)
     return [answers[chunk] for chunk in wanted]
-
-
-def _append(path: Path, line: str, *, fresh: bool = False) -> None:
-    try:
-        with path.open("w" if fresh else "a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _kept(partial: Path, key: str) -> dict[int, Answer]:
-    """Return the answers of an interrupted run; a line that was cut off is dropped.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it asked something else.
-    """
-    if not partial.exists():
-        raise InputError(f"nothing to resume: there is no {partial}; leave --resume out")
-    first, *lines = read_text(partial).split("\n")
-    if first != json.dumps(key):
-        raise InputError(
-            f"{partial} is of another model, data or variants; give the same arguments or remove it"
-        )
-    write_atomic(partial, "\n".join([first, *lines[:-1], ""]).encode())
-    return dict(json.loads(line) for line in lines[:-1])
 
 
 def _report(found: Sequence[measure.Measured], work: _Work) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 from rich.progress import Progress
 
 from heterolith import metrics
-from heterolith.cli.files import read_text
+from heterolith.cli.partial import Partial
 from heterolith.errors import InputError
 from heterolith.metrics import Subject
 from heterolith.metrics.pace import readings, reference
@@ -85,7 +84,7 @@ def add(
     session: Session,
     record: Record,
     workers: Sequence[CpuWorker],
-    partial: Path | None,
+    partial: Partial,
     progress: Progress,
 ) -> None:
     """Add passes to a record until there are enough, and paces before, between and after them.
@@ -95,7 +94,7 @@ def add(
     workers
         One for each subject, and one for the reference network.
     partial
-        File that gets what is added, line by line.
+        Gets what is added, row by row.
     """
     *own, last = workers
     yardstick = reference()
@@ -113,7 +112,7 @@ def add(
         """Add a reading; return what time the next one is due."""
         start = time.monotonic()
         record.paces.append(readings(yardstick, last))
-        _keep(session, partial, {"reference_ns": record.paces[-1]})
+        partial.append({"reference_ns": record.paces[-1]})
         return start + (1 + PACE_TIMES) * (time.monotonic() - start)
 
     due, since = pace(), 0
@@ -124,45 +123,25 @@ def add(
         record.times.append(next(timed).tolist())
         since += 1
         progress.update(bar, completed=share())
-        _keep(session, partial, record.times[-1])
+        partial.append(record.times[-1])
     pace()
 
 
-def _keep(session: Session, partial: Path | None, line: object) -> None:
-    """Append a pass, or a pace; the first line says what was measured."""
-    if partial is None:
-        return
-    head = "" if partial.exists() else json.dumps(session.key) + "\n"
-    try:
-        with partial.open("a", encoding="utf-8") as file:
-            file.write(head + json.dumps(line) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {partial}: {error.strerror}") from error
-
-
-def kept(session: Session, partial: Path) -> Record:
-    """Return the record of an interrupted run; a line that was cut off is dropped.
+def resumed(session: Session, partial: Partial) -> Record:
+    """Return the record of an interrupted run.
 
     Raises
     ------
     InputError
         If there is none, or it measured something else.
     """
-    if not partial.exists():
-        raise InputError(f"nothing to resume: there is no {partial}; run without --resume")
-    first, *lines = read_text(partial).split("\n")
-    if first != json.dumps(session.key):
-        raise InputError(
-            f"{partial} is of another model, sweep, seed or number of threads; give the same "
-            "arguments, or remove it"
-        )
     expected = sum(len(subject.network.layers) for subject in session.subjects)
     record = Record()
-    for row in map(json.loads, lines[:-1]):
+    for row in partial.resume(session.key, "model, sweep, seed or number of threads"):
         if isinstance(row, dict):
             record.paces.append(row["reference_ns"])
         elif len(row) == expected:
             record.times.append(row)
-    if not record.paces:
-        raise InputError(f"{partial} is of an earlier version; run without --resume")
+    if record.times and not record.paces:
+        raise InputError(f"{partial.path} is of an earlier version; run without --resume")
     return record

@@ -15,7 +15,8 @@ from heterolith import api, hw, metrics, units
 from heterolith.cli import render
 from heterolith.cli.files import check_writable, write_atomic
 from heterolith.cli.options import AsJson, Shape, Threads, load_network
-from heterolith.cli.passes import Record, Session, add, kept
+from heterolith.cli.partial import Partial
+from heterolith.cli.passes import Record, Session, add, resumed
 from heterolith.errors import InputError, unknown_name
 from heterolith.metrics import Cost, Subject
 from heterolith.metrics.models.write import to_csv
@@ -29,7 +30,6 @@ PASSES, SHORTEST_S = 10, 2.0
 """Passes and seconds where neither is asked for: less is one moment of the machine."""
 PACE_CHANGE = 0.05
 """How far readings of its pace may lie from their median before it is worth a word."""
-PARTIAL = ".partial"
 Rows = Sequence[tuple[Network, Cost]]
 
 
@@ -120,8 +120,11 @@ def profile(
 
 def _measure(session: Session, as_json: bool) -> None:
     """Time passes until there are enough or the budget is spent; keep each as it is made."""
-    partial = None if session.out is None else session.out.with_name(session.out.name + PARTIAL)
-    record = kept(session, partial) if session.resume and partial is not None else Record()
+    partial, record = Partial(session.out), Record()
+    if session.resume:
+        record = resumed(session, partial)
+    else:
+        partial.start(session.key)
     workers = [CpuWorker(session.threads) for _ in range(len(session.subjects) + 1)]
     done = False
     try:
@@ -137,8 +140,8 @@ def _measure(session: Session, as_json: bool) -> None:
         if session.out is not None and (times := record.all_times):
             text = to_csv(_rows(session, times), reference_ns=record.reference_ns)
             write_atomic(session.out, text.encode())
-            if done and partial is not None:
-                partial.unlink(missing_ok=True)
+        if done or not record.times:
+            partial.remove()
     rows = _rows(session, record.times)
     _, outliers = metrics.summarise(np.array(record.times))
     _show(rows, workers[0].backend, "measured", as_json, record)
